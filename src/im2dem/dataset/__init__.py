@@ -1,0 +1,1 @@
+"""Training and evaluation pairs: finding, sampling and rendering chips."""

@@ -1,0 +1,1 @@
+"""The outside world: files and everything that can fail for reasons not ours."""

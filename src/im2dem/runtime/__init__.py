@@ -1,0 +1,1 @@
+"""Apply a tile model to a reader; knows only `core`."""

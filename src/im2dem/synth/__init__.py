@@ -1,0 +1,1 @@
+"""Artificial pictures and landscapes: pure functions of (grid, parameters, rng)."""

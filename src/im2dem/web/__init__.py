@@ -1,0 +1,1 @@
+"""The one-file 3D page."""
