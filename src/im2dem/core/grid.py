@@ -119,7 +119,7 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) of the axis-parallel box around the grid, in units of the CRS."""
-        corners = [self.transform * (c, r) for c in (0, self.width) for r in (0, self.height)]
+        corners = [self.transform @ (c, r) for c in (0, self.width) for r in (0, self.height)]
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
@@ -128,7 +128,7 @@ class Grid:
         return replace(
             self,
             shape=window.shape,
-            transform=self.transform * Affine.translation(window.col_off, window.row_off),
+            transform=self.transform @ Affine.translation(window.col_off, window.row_off),
         )
 
     def coarsen(self, factor: int) -> Grid:
@@ -138,7 +138,7 @@ class Grid:
         return replace(
             self,
             shape=(-(-self.height // factor), -(-self.width // factor)),
-            transform=self.transform * Affine.scale(factor),
+            transform=self.transform @ Affine.scale(factor),
         )
 
     @cached_property
@@ -155,7 +155,7 @@ class Grid:
         crs = self._crs
         if crs is None or crs.geodetic_crs is None or crs.is_engineering:
             return None
-        x, y = self.transform * (col, row)
+        x, y = self.transform @ (col, row)
         if crs.is_geographic:
             factor = math.degrees(crs.axis_info[0].unit_conversion_factor)
             return x * factor, y * factor
@@ -196,6 +196,29 @@ class Grid:
         """Ground sampling distance in metres at the centre (geometric mean of both directions), or None."""
         size = self.pixel_size_m()
         return math.sqrt(size[0] * size[1]) if size else None
+
+    def azimuth_in_picture(self, azimuth_deg: float) -> float:
+        """Turn a direction on the ground into one in the picture.
+
+        Parameters
+        ----------
+        azimuth_deg
+            Degrees clockwise from the north of the grid.
+
+        Returns
+        -------
+        Degrees clockwise from "up" in the picture, 0 to 360; unchanged when north is up.
+
+        >>> Grid((4, 4), Affine(10, 0, 0, 0, 10, 0), "EPSG:32633").azimuth_in_picture(150.0)  # south is up
+        30.0
+        """
+        if self.crs is None:
+            return azimuth_deg % 360.0
+        t = self.transform
+        east, north = math.sin(math.radians(azimuth_deg)), math.cos(math.radians(azimuth_deg))
+        det = t.a * t.e - t.b * t.d
+        col, row = (t.e * east - t.b * north) / det, (t.a * north - t.d * east) / det
+        return round(math.degrees(math.atan2(col, -row)) % 360.0, 9)
 
     @property
     def north_deg(self) -> float:

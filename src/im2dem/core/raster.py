@@ -50,11 +50,11 @@ class Raster:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """True where every band has a value, shape (row, col)."""
-        return np.isfinite(self.data).all(axis=0)
+        return np.asarray(np.isfinite(self.data).all(axis=0))
 
     def band(self, name: str) -> NDArray[np.float32]:
         """One band by name, shape (row, col)."""
-        return self.data[self.bands.index(name)]
+        return np.asarray(self.data[self.bands.index(name)])
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Values of a window, NaN outside: a Raster is a `RasterReader`."""

@@ -1,0 +1,71 @@
+"""The `im2dem` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from im2dem._version import __version__
+from im2dem.core.errors import Im2DemError
+
+from . import console, dataset, evaluate, models, predict, system, training, view
+
+app = typer.Typer(
+    name="im2dem",
+    help="A digital elevation model from one RGB satellite image, with its uncertainty and a 3D page.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+predict.add_to(app)
+view.add_to(app)
+evaluate.add_to(app)
+app.add_typer(models.app, name="models")
+app.add_typer(dataset.app, name="dataset")
+training.add_to(app)
+system.add_to(app)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        console.say(f"im2dem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more on stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A digital elevation model from one RGB satellite image, with its uncertainty and a 3D page."""
+    console.start_logging(verbose)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line and exit: 0 done, 2 usage, 3 input, 4 missing extra, 5 remote, 130 interrupted, 1 else."""
+    code = run(args)
+    if args is None:
+        sys.exit(code)
+    return code
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        result = app(args=args, standalone_mode=False)
+    except Im2DemError as error:
+        console.errors.print(f"im2dem: {error}", style="bold red", markup=False)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        console.errors.print("im2dem: interrupted; nothing half-written was left behind", markup=False)
+        return 130
+    return result if isinstance(result, int) else 0

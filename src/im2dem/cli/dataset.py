@@ -1,0 +1,57 @@
+"""`im2dem dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from im2dem.core.errors import UsageError
+from im2dem.dataset.chips import save_chips
+from im2dem.dataset.pairs import find_height_sources, find_pairs, read_pair
+from im2dem.dataset.synth import SynthOptions, make_chips
+from im2dem.io.atomic import check_target
+
+from . import console
+
+app = typer.Typer(help="Training and evaluation pairs.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+
+
+@app.command("synth")
+def synth(
+    dem: Annotated[list[Path], typer.Option("--dem", help="Height model, or a folder of them; may be repeated.")],
+    out: Out,
+    count: Annotated[int, typer.Option(help="Number of chips.")] = 1000,
+    size: Annotated[int, typer.Option(help="Side of a chip in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+) -> None:
+    """Render pairs from height models: pictures with exact labels, the same for the same seed; one .npz pack."""
+    if count < 1 or size < 32:
+        raise UsageError(f"--count of at least 1 and --size of at least 32 are wanted, got {count} and {size}")
+    target = check_target(out, overwrite)
+    sources = [source for path in dem for source in find_height_sources(path)]
+    with console.progress_bar() as progress:
+        chips = make_chips(sources, SynthOptions(count, size, seed), lambda done, total: progress("rendering", done, total))
+    save_chips(target, chips)
+    console.say(f"pack     {target}  ({len(chips)} rendered chips of {size} px)")
+
+
+@app.command("pack")
+def pack(
+    data: Annotated[Path, typer.Argument(help="Folder of pairs.")],
+    out: Out,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    free: Annotated[bool, typer.Option(help="Leave out pairs under a non-commercial licence.")] = True,
+) -> None:
+    """Pack real pairs for training: one .npz a pair in the folder --out. Clouds are dropped from the train split."""
+    out.mkdir(parents=True, exist_ok=True)
+    pairs = find_pairs(data, split, free_only=free)
+    with console.progress_bar() as progress:
+        for i, pair in enumerate(pairs):
+            save_chips(out / f"{split}-{pair.name}.npz", read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name))
+            progress("packing", i + 1, len(pairs))
+    console.say(f"packs    {out}  ({len(pairs)} pairs)")

@@ -1,0 +1,118 @@
+"""Chips in memory: pictures with their heights, packed into one file for training.
+
+A pack is an uncompressed ``.npz``: ``rgb`` uint8 (n, 3, h, w), ``dem`` int16 (n, h, w) in steps of ``dem_step_m`` with
+-32768 = no data, and one float per chip for ``gsd_m``, ``sun_azimuth_deg``, ``sun_elevation_deg``, ``latitude_deg``
+(NaN = unknown), plus ``names`` and a JSON text ``provenance``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from im2dem.core.errors import GridMismatchError, InputError
+
+VOID = -32768
+DEM_STEP_M = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Chips:
+    """Pictures of one size with their heights.
+
+    Parameters
+    ----------
+    rgb
+        uint8, shape (n, 3, row, col); 0 in all bands where there is no picture.
+    dem
+        int16, shape (n, row, col), heights above the chip's own mean in steps of 0.25 m; -32768 = no data.
+    gsd_m, sun_azimuth_deg, sun_elevation_deg, latitude_deg
+        One float a chip; NaN = unknown.
+    names
+        One text a chip.
+    provenance
+        Where the chips come from, with licences; saved with the weights that were trained on them.
+    """
+
+    rgb: NDArray[np.uint8]
+    dem: NDArray[np.int16]
+    gsd_m: NDArray[np.float64]
+    sun_azimuth_deg: NDArray[np.float64]
+    sun_elevation_deg: NDArray[np.float64]
+    latitude_deg: NDArray[np.float64]
+    names: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        n, _, height, width = self.rgb.shape
+        lengths = {len(v) for v in (self.gsd_m, self.sun_azimuth_deg, self.sun_elevation_deg, self.latitude_deg, self.names)}
+        if self.dem.shape != (n, height, width) or lengths != {n}:
+            raise GridMismatchError(f"pictures of shape {self.rgb.shape} with heights of shape {self.dem.shape} and {lengths} records")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def heights_m(self, i: int) -> NDArray[np.float32]:
+        """Heights of one chip in metres, NaN = no data, shape (row, col)."""
+        dem = self.dem[i]
+        return np.where(dem == VOID, np.float32(np.nan), dem * np.float32(DEM_STEP_M))
+
+
+def quantise_heights(dem: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Heights in metres with NaN to steps of 0.25 m about their mean; void where NaN.
+
+    Raises
+    ------
+    InputError
+        A height more than 8 km from the mean, which no chip on Earth has: the unit is wrong.
+    """
+    valid = np.isfinite(dem)
+    if not valid.any():
+        return np.full(dem.shape, VOID, dtype=np.int16)
+    steps = (dem - dem[valid].mean()) / DEM_STEP_M
+    if np.abs(steps[valid]).max() > 32000:
+        raise InputError("a height is more than 8 km away from its chip's mean; are the heights in metres?")
+    return np.where(valid, np.rint(np.where(valid, steps, 0)), VOID).astype(np.int16)
+
+
+def save_chips(path: Path, chips: Chips) -> None:
+    """Write a pack; the file appears only when it is whole."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            rgb=chips.rgb,
+            dem=chips.dem,
+            gsd_m=chips.gsd_m,
+            sun_azimuth_deg=chips.sun_azimuth_deg,
+            sun_elevation_deg=chips.sun_elevation_deg,
+            latitude_deg=chips.latitude_deg,
+            names=np.array(chips.names),
+            provenance=np.array(json.dumps(chips.provenance)),
+        )
+    part.replace(path)
+
+
+def load_chips(path: Path) -> Chips:
+    """Read a pack.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or is not a pack of chips.
+    """
+    try:
+        with np.load(path) as data:
+            values = {k: data[k] for k in data.files}
+        return Chips(
+            **{k: values[k] for k in ("rgb", "dem", "gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_deg")},
+            names=tuple(str(name) for name in values["names"]),
+            provenance=json.loads(str(values["provenance"])),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a pack of chips (made by `im2dem dataset pack` or `synth`): {error}") from error

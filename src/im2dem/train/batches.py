@@ -1,0 +1,195 @@
+"""Batches as a pure function of (chips, recipe, step): the same step gives the same batch, so a run resumes exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from im2dem.core.errors import InputError
+from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
+from im2dem.runtime.session import Condition
+
+from .recipe import Augment, Recipe
+
+SLOPE_UNIT_PX = 32.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of a step: image (n, 3, s, s) in [0, 1], condition (n, 8), relief (n, 1, s, s) in slope units with zero mean, valid (n, 1, s, s), gsd_m (n,)."""
+
+    image: Tensor
+    condition: Tensor
+    relief: Tensor
+    valid: Tensor
+    gsd_m: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device; images in channels-last order, which the convolutions want."""
+        image = self.image.to(device, non_blocking=True, memory_format=torch.channels_last)
+        return Batch(image, *(t.to(device, non_blocking=True) for t in (self.condition, self.relief, self.valid, self.gsd_m)))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a picture is laid: quarter turns counter-clockwise, then mirrored east-west."""
+
+    quarters: int = 0
+    mirror_ew: bool = False
+
+    def apply(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the last two axes."""
+        turned = np.rot90(array, self.quarters, axes=(-2, -1))
+        return turned[..., ::-1] if self.mirror_ew else turned
+
+    def azimuth(self, azimuth_deg: float) -> float:
+        """Where the sun stands after the turn."""
+        turned = azimuth_deg - 90.0 * self.quarters
+        return (-turned if self.mirror_ew else turned) % 360.0
+
+
+MIRROR_NS = Turn(2, True)
+
+
+class Sampler:
+    """Draws training chips from packs of real and rendered pairs."""
+
+    def __init__(self, real: Sequence[Chips], rendered: Sequence[Chips], recipe: Recipe) -> None:
+        if not real and not rendered:
+            raise InputError("no chips to train on: give at least one pack with --data")
+        self.recipe = recipe
+        self.pools = {"real": list(real), "rendered": list(rendered)}
+        self.weights = {k: _weights(v) for k, v in self.pools.items()}
+        self.percentiles = {id(c): _percentiles(c) for c in [*real, *rendered]}
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        r = self.recipe
+        rng = np.random.default_rng([r.seed, step])
+        share = r.real_share[0] + (r.real_share[1] - r.real_share[0]) * step / max(r.steps, 1)
+        samples = []
+        for _ in range(r.batch):
+            kind = "real" if (rng.random() < share and self.pools["real"]) or not self.pools["rendered"] else "rendered"
+            samples.append(self._draw(kind, rng))
+        return Batch(*(torch.stack(part) for part in zip(*samples, strict=True)))
+
+    def _draw(self, kind: str, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        r, pool = self.recipe, self.pools[kind]
+        for _ in range(50):
+            chips = pool[int(rng.choice(len(pool), p=self.weights[kind]))]
+            i = int(rng.integers(len(chips)))
+            height, width = chips.dem.shape[1:]
+            zoom = float(np.exp(rng.uniform(*np.log(r.augment.zoom))))
+            span = min(round(r.crop_px * zoom), height, width)
+            row, col = int(rng.integers(height - span + 1)), int(rng.integers(width - span + 1))
+            dem = chips.dem[i, row : row + span, col : col + span]
+            if (dem != VOID).mean() > 0.6:
+                break
+        else:
+            raise InputError(f"50 crops of {chips.names[i]} in a row were mostly void")
+        rgb = chips.rgb[i, :, row : row + span, col : col + span]
+        turn, condition = _place(chips, i, r.crop_px / span, r.augment, kind, rng)
+        low, high = _crop_percentiles(rgb) if rng.random() < r.augment.crop_stretch else self.percentiles[id(chips)][i]
+        image, relief, valid = _resize(rgb, dem, turn, r.crop_px)
+        image = _photograph(image, low, high, r.augment, rng)
+        gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
+        relief = relief / (SLOPE_UNIT_PX * gsd_m)
+        mean = (relief * valid).sum() / valid.sum()
+        image = image * valid + (image * valid).sum((1, 2), keepdim=True) / valid.sum() * (1 - valid)
+        return image, torch.from_numpy(condition), (relief - mean) * valid, valid, torch.tensor(gsd_m)
+
+
+def _weights(pool: Sequence[Chips]) -> NDArray[np.float64]:
+    """A pack counts by the square root of its valid pixels: small good pairs are not drowned."""
+    sizes = np.array([float((c.dem[:, ::8, ::8] != VOID).sum()) ** 0.5 for c in pool])
+    return np.asarray(sizes / sizes.sum()) if len(pool) else sizes
+
+
+def _percentiles(chips: Chips) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    return [_crop_percentiles(rgb[:, ::4, ::4]) for rgb in chips.rgb]
+
+
+def _crop_percentiles(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pixels = rgb.reshape(3, -1)
+    pixels = pixels[:, pixels.max(axis=0) > 2]
+    if pixels.shape[1] < 16:
+        return np.zeros(3), np.full(3, 255.0)
+    low, high = np.percentile(pixels, [1, 99], axis=1)
+    return low, np.maximum(high, low + 16)
+
+
+def _place(
+    chips: Chips, i: int, enlarge: float, augment: Augment, kind: str, rng: np.random.Generator
+) -> tuple[Turn, NDArray[np.float32]]:
+    """How the chip is turned and what the net is told; a hidden sun forbids turns that no satellite would see."""
+    azimuth, elevation, latitude = (float(v[i]) for v in (chips.sun_azimuth_deg, chips.sun_elevation_deg, chips.latitude_deg))
+    hide = augment.hide_sun_real if kind == "real" else augment.hide_sun_rendered
+    sun_known = bool(np.isfinite(azimuth)) and rng.random() >= hide
+    tell_latitude = bool(np.isfinite(latitude)) and rng.random() >= augment.hide_latitude
+    if sun_known:
+        turn = Turn(int(rng.integers(4)), bool(rng.random() < 0.5))
+        # a latitude goes with a sun in the south or north: say it only when the turn keeps that true
+        tell_latitude = tell_latitude and turn.quarters % 2 == 0
+    elif tell_latitude and rng.random() < 0.25:
+        turn = MIRROR_NS
+    else:
+        turn = Turn(0, bool(rng.random() < 0.2))
+    southern = turn.quarters == 2
+    told = Condition(
+        sun_azimuth_deg=turn.azimuth(azimuth) if sun_known else None,
+        sun_elevation_deg=elevation if sun_known else None,
+        gsd_m=float(chips.gsd_m[i]) / enlarge if rng.random() >= augment.hide_gsd else None,
+        latitude_deg=(-latitude if southern else latitude) if tell_latitude else None,
+    )
+    return turn, told.vector()[0]
+
+
+def _resize(
+    rgb: NDArray[np.uint8], dem: NDArray[np.int16], turn: Turn, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    valid = dem != VOID
+    heights = np.where(valid, dem, 0).astype(np.float32) * DEM_STEP_M
+    mean = heights[valid].mean()
+    stack = np.concatenate([rgb.astype(np.float32), (heights - mean)[None] * valid, valid[None].astype(np.float32)])
+    tensor = torch.from_numpy(np.ascontiguousarray(turn.apply(stack)))[None]
+    if tensor.shape[-1] != size:
+        tensor = F.interpolate(tensor, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    image, relief, mask = tensor[0, :3], tensor[0, 3:4], tensor[0, 4:5]
+    return image, relief, (mask > 0.99).float()
+
+
+def _photograph(
+    image: Tensor, low: NDArray[np.float64], high: NDArray[np.float64], augment: Augment, rng: np.random.Generator
+) -> Tensor:
+    """Stretch to [0, 1] as the reader does, with another sensor's gain, gamma, haze, blur and noise."""
+    span = (high - low) * np.exp(rng.normal(0, augment.gain, 3)) * np.exp(rng.normal(0, augment.gain))
+    start = low + (high - low) * rng.normal(0, 0.03, 3)
+    shape = (3, 1, 1)
+    image = (image - torch.from_numpy(start).float().view(shape)) / torch.from_numpy(span).float().view(shape)
+    image = image.clamp(0, 1)
+    image = image ** float(np.exp(rng.normal(0, augment.gamma)))
+    if rng.random() < 0.4:
+        veil = float(rng.uniform(0, augment.haze))
+        image = image * (1 - veil) + veil
+    if rng.random() < augment.grey:
+        image = image.mean(0, keepdim=True).expand(3, -1, -1)
+    if rng.random() < augment.blur:
+        image = _blur(image, float(rng.uniform(0.4, 1.2)))
+    if rng.random() < 0.5:
+        noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
+        image = image + float(rng.uniform(0, augment.noise)) * torch.from_numpy(noise)
+    return image.clamp(0, 1)
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    at = torch.arange(-3, 4, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(image[:, None], (3, 3, 3, 3), mode="reflect")
+    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 7)), kernel.view(1, 1, 7, 1))[:, 0]

@@ -1,0 +1,178 @@
+"""From a training run to a model folder: model.onnx and card.json, after proof that ONNX and torch agree."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from im2dem._version import __version__
+from im2dem.core.errors import InputError, ModelError
+from im2dem.io.atomic import check_target
+from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
+
+from .loop import BEST, CHECKPOINT, load_run
+from .recipe import Recipe
+from .reliefnet import CONDITION_SIZE, STRIDE, ReliefNet
+
+ONNX_NAME = "model.onnx"
+OPSET = 18
+# Rounding differs between the two runtimes; slope units are of order 0.01 to 1, so this is a few millimetres at 30 m.
+PARITY_TOLERANCE = 1e-4
+
+LIMITS = (
+    "One picture fixes the shape of relief, hardly its height: heights are relative, their amplitude is a guess.",
+    "Learned from 8 to 240 m a pixel, mostly 31 m Landsat pictures of Japan with a low sun, and from rendered pictures.",
+    "Without the sun's direction relief may come out inverted, above all under a sun from the north or in flat light.",
+    "Clouds, snow fields and false colour mislead it; on water and plains it may invent low relief.",
+)
+
+
+def to_onnx(net: ReliefNet, path: Path) -> None:
+    """Write the net with dynamic batch, height and width; the condition becomes an optional input, default unknown."""
+    net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
+    n, h, w = (torch.export.Dim(name, min=low, max=256) for name, low in (("n", 1), ("h", 2), ("w", 2)))
+    example = (torch.rand(2, 3, 3 * STRIDE, 4 * STRIDE), torch.zeros(1, CONDITION_SIZE))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            net,
+            example,
+            input_names=["image", "condition"],
+            output_names=["relief"],
+            dynamic_shapes={"image": {0: n, 2: STRIDE * h, 3: STRIDE * w}, "condition": None},
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    model = program.model_proto
+    unknown = onnx.numpy_helper.from_array(np.zeros((1, CONDITION_SIZE), np.float32), "condition")
+    model.graph.initializer.append(unknown)
+    for key, value in deepness().items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    # the exporter's record of source lines would carry paths of this machine
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        if hasattr(value, "metadata_props"):
+            del value.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def deepness() -> dict[str, str]:
+    """Metadata that the QGIS plugin Deepness reads; values are JSON, as it expects."""
+    return {
+        "model_type": '"Regressor"',
+        "resolution": "3000",
+        "tiles_size": "512",
+        "tiles_overlap": "25",
+        "standardization_mean": "[0.0, 0.0, 0.0]",
+        "standardization_std": "[1.0, 1.0, 1.0]",
+        "reg_output_scaling": "1.0",
+    }
+
+
+def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
+    """The largest difference between torch and ONNX over pictures of several sizes, slope units.
+
+    Raises
+    ------
+    ModelError
+        They differ by more than `PARITY_TOLERANCE`.
+    """
+    rng = np.random.default_rng(seed)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for n, h, w in ((1, 64, 64), (2, 128, 96), (1, 256, 512)):
+        image = rng.random((n, 3, h, w), dtype=np.float32)
+        condition = rng.normal(size=(1, CONDITION_SIZE)).astype(np.float32)
+        with torch.no_grad():
+            wanted = net(torch.from_numpy(image), torch.from_numpy(condition)).numpy()
+        (got,) = session.run(["relief"], {"image": image, "condition": condition})
+        worst = max(worst, float(np.abs(got - wanted).max()))
+    if not worst <= PARITY_TOLERANCE:
+        raise ModelError(f"ONNX and torch differ by {worst:.2g} slope units, more than {PARITY_TOLERANCE:g}; the model is not written")
+    return worst
+
+
+def export_run(
+    run_folder: Path, output: Path, *, name: str, licence: str = "Apache-2.0", weights: str = "best", overwrite: bool = False
+) -> ModelCard:
+    """Make a model folder of a run.
+
+    Raises
+    ------
+    InputError
+        The folder holds no such checkpoint.
+    ModelError
+        ONNX and torch differ.
+    OutputExistsError
+        The model is there already.
+    """
+    checkpoint = run_folder / {"best": BEST, "last": CHECKPOINT}.get(weights, weights)
+    if not checkpoint.is_file():
+        raise InputError(f"{run_folder} holds no {checkpoint.name}; give the folder of a run of `im2dem train`, and --weights best or last")
+    output.mkdir(parents=True, exist_ok=True)
+    target = check_target(output / ONNX_NAME, overwrite)
+    run = load_run(checkpoint, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / ONNX_NAME
+        to_onnx(run.ema, path)
+        difference = check_parity(run.ema, path)
+        part = target.with_name(target.name + ".part")
+        shutil.copyfile(path, part)
+        part.replace(target)
+    card = _card(run.recipe, run.best, name, licence)
+    card = replace(
+        card,
+        sha256=file_sha256(target),
+        training_data=tuple(_training_data(run_folder)),
+        metrics={**card.metrics, "parity_slope_units": difference},
+    )
+    save_card(card, output / CARD_NAME)
+    return card
+
+
+def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        version=__version__,
+        created=datetime.now(UTC).date().isoformat(),
+        direction="image-to-dem",
+        bands=("red", "green", "blue"),
+        tile_px=512,
+        overlap_px=128,
+        onnx=ONNX_NAME,
+        sha256="0" * 64,
+        licence=licence,
+        height_kind="relative shape with amplitude guess",
+        dem_kind="mixed DTM and DSM",
+        gsd_range_m=(8.0, 240.0),
+        scaling={"percentiles": [1.0, 99.0]},
+        min_px=64,
+        sigma_scale=float(best.get("sigma_scale", 1.0)),
+        limits=LIMITS,
+        metrics={"held_out_while_training": dict(best), "steps": recipe.steps, "recipe": recipe.name},
+        deepness=deepness(),
+    )
+
+
+def _training_data(run_folder: Path) -> list[str]:
+    path = run_folder / "data.txt"
+    return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,99 @@
+"""What a prediction of relief is judged by while it learns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .batches import SLOPE_UNIT_PX, Batch
+from .recipe import LossWeights
+
+# One metre on a 10 m pixel in slope units: below this, log-amplitudes are not told apart.
+AMPLITUDE_FLOOR = 1e-3
+GRADIENT_SCALES = (1, 2, 4, 8)
+TRIM = 0.2
+
+
+def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
+    """Mean of every chip over its valid pixels, shape (n,)."""
+    return (x * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp_min(1)
+
+
+def normalise(relief: Tensor, valid: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Zero mean and unit mean absolute deviation over valid pixels; the deviation, shape (n,)."""
+    centred = relief - masked_mean(relief, valid)[:, None, None, None]
+    spread = masked_mean(centred.abs(), valid).clamp_min(floor)
+    return centred / spread[:, None, None, None], spread
+
+
+def gradient_loss(shape: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference of first differences at four scales, each scaled back to one pixel of that scale."""
+    total = shape.new_zeros(())
+    for scale in GRADIENT_SCALES:
+        if scale > 1:
+            shape, target, valid = (F.avg_pool2d(t, 2) for t in (shape, target, valid))
+        whole = (valid > 0.99).float()
+        for dim in (2, 3):
+            n = shape.shape[dim]
+            ahead, behind = (lambda t, d=dim, k=n: t.narrow(d, 1, k - 1)), (lambda t, d=dim, k=n: t.narrow(d, 0, k - 1))
+            dh = (ahead(shape) - behind(shape)) - (ahead(target) - behind(target))
+            total = total + (weight * masked_mean(dh.abs(), ahead(whole) * behind(whole))).mean()
+    return total / len(GRADIENT_SCALES)
+
+
+def slopes(relief: Tensor) -> Tensor:
+    """Slopes (rise over run) along rows and columns of relief in slope units, shape (n, 2, h - 2, w - 2)."""
+    rise = relief * SLOPE_UNIT_PX
+    along_x = (rise[:, :, 1:-1, 2:] - rise[:, :, 1:-1, :-2]) / 2
+    along_y = (rise[:, :, 2:, 1:-1] - rise[:, :, :-2, 1:-1]) / 2
+    return torch.cat([along_x, along_y], dim=1)
+
+
+def relief_loss(
+    parts: tuple[Tensor, Tensor, Tensor], batch: Batch, weights: LossWeights, relief_floor_m: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The training loss and its terms.
+
+    Parameters
+    ----------
+    parts
+        Shape, log-amplitude and log b of `ReliefNet.parts`.
+    batch
+        Truth in slope units.
+    """
+    shape_raw, log_amplitude, log_b = parts
+    valid = batch.valid
+    shape, _ = normalise(shape_raw, valid, 1e-3)
+    target, spread = normalise(batch.relief, valid, AMPLITUDE_FLOOR)
+    relief_m = spread * SLOPE_UNIT_PX * batch.gsd_m * 1.25
+    weight = relief_m / (relief_m + relief_floor_m)
+    error = (shape - target).abs() * valid
+    flat = error.flatten(1)
+    kept, _ = flat.topk(int(flat.shape[1] * (1 - TRIM)), dim=1, largest=False)
+    shape_term = (weight * kept.sum(1) / (valid.sum(dim=(1, 2, 3)) * (1 - TRIM)).clamp_min(1)).mean()
+
+    amplitude_term = (log_amplitude[:, 0] - spread.log()).abs().mean()
+    predicted = shape * log_amplitude.exp()[:, :, None, None]
+    inner = F.max_pool2d(1 - valid, 3, 1, 1)[:, :, 1:-1, 1:-1] < 0.5
+    inner_weight = weight[:, None, None, None] * inner.float()
+    p, z = slopes(shape * spread[:, None, None, None]), slopes(batch.relief)
+    cosine = (1 + (p * z).sum(1, keepdim=True)) / ((1 + (p**2).sum(1, keepdim=True)) * (1 + (z**2).sum(1, keepdim=True))).sqrt()
+    normal_term = ((1 - cosine) * inner_weight).sum() / inner.float().sum().clamp_min(1)
+    p = slopes(predicted)
+    steep = ((p**2).sum(1, keepdim=True) + 1e-6).sqrt() - ((z**2).sum(1, keepdim=True) + 1e-6).sqrt()
+    slope_term = (steep.abs() * inner.float()).sum() / inner.float().sum().clamp_min(1)
+
+    scale = log_amplitude.detach()[:, :, None, None] + log_b
+    dh = (predicted.detach() - batch.relief).abs()
+    laplace_term = masked_mean(dh * (-scale).exp() + log_b, valid).mean()
+    terms = {
+        "shape": shape_term,
+        "gradient": gradient_loss(shape, target, valid, weight),
+        "normal": normal_term,
+        "amplitude": amplitude_term,
+        "laplace": laplace_term,
+        "slope": slope_term,
+    }
+    total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+    return total, {name: term.detach() for name, term in terms.items()}

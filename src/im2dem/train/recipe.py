@@ -1,0 +1,152 @@
+"""What a training run is made of: one TOML file, typed, printed, and saved with the weights."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from im2dem.core.errors import UsageError
+
+from .reliefnet import ReliefNetConfig
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How pictures and relief are varied; probabilities unless said.
+
+    Parameters
+    ----------
+    zoom
+        Source pixels per training pixel, drawn log-uniformly between these two.
+    hide_sun_real, hide_sun_rendered
+        How often the sun is not told to the net.
+    hide_gsd, hide_latitude
+        The same for pixel size and latitude.
+    grey
+        Picture turned to one channel.
+    crop_stretch
+        Stretch by the crop's own percentiles instead of its scene's.
+    gain, gamma
+        Standard deviations of the log of a channel's gain and of the gamma.
+    noise, haze
+        Largest sigma of added noise, largest added offset, in [0, 1] units.
+    blur
+        Blurred by up to 1.2 pixels.
+    """
+
+    zoom: tuple[float, float] = (0.6, 1.7)
+    hide_sun_real: float = 0.5
+    hide_sun_rendered: float = 0.3
+    hide_gsd: float = 0.2
+    hide_latitude: float = 0.5
+    grey: float = 0.12
+    crop_stretch: float = 0.4
+    gain: float = 0.15
+    gamma: float = 0.25
+    noise: float = 0.03
+    haze: float = 0.12
+    blur: float = 0.2
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of `losses.relief_loss`."""
+
+    shape: float = 1.0
+    gradient: float = 0.5
+    normal: float = 0.2
+    amplitude: float = 0.2
+    laplace: float = 0.1
+    slope: float = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Parameters
+    ----------
+    name
+        Of the run.
+    steps, batch, crop_px, seed
+        Length, chips a step, side of a chip, seed of all chance.
+    real_share
+        Share of chips from real pairs at the first and at the last step, linear between.
+    learning_rate, weight_decay, warmup_steps, clip, ema
+        AdamW with a cosine after a linear warm-up; gradient norm clipped; decay of the averaged weights.
+    relief_floor_m
+        Chips count std / (std + this): flat chips teach the amplitude, not the shape.
+    validate_every, patience
+        Steps between validations; stop after this many without a better one (0: never).
+    """
+
+    name: str = "relief"
+    steps: int = 20000
+    batch: int = 32
+    crop_px: int = 160
+    seed: int = 0
+    real_share: tuple[float, float] = (0.4, 0.7)
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 300
+    clip: float = 1.0
+    ema: float = 0.999
+    relief_floor_m: float = 30.0
+    validate_every: int = 500
+    patience: int = 0
+    bf16: bool = True
+    network: ReliefNetConfig = field(default_factory=ReliefNetConfig)
+    augment: Augment = field(default_factory=Augment)
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as saved beside the weights."""
+        return asdict(self)
+
+
+def load_recipe(path: Path, overrides: dict[str, str] | None = None) -> Recipe:
+    """Read a recipe; `overrides` maps dotted keys ("loss.normal") to TOML values as text.
+
+    Raises
+    ------
+    UsageError
+        A key that no recipe has, or a value of the wrong kind.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+        for key, value in (overrides or {}).items():
+            *parents, last = key.split(".")
+            here = table
+            for parent in parents:
+                here = here.setdefault(parent, {})
+            here[last] = tomllib.loads(f"v = {value}")["v"]
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the recipe {path} cannot be read: {error}") from error
+    return recipe_from_dict(table)
+
+
+def recipe_from_dict(table: dict[str, Any]) -> Recipe:
+    """A recipe from plain values, those missing at their defaults."""
+    return _fill(Recipe(), table, "")
+
+
+def _fill(default: Any, table: dict[str, Any], prefix: str) -> Any:
+    known = {f.name: getattr(default, f.name) for f in fields(default)}
+    changes: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"unknown key {prefix}{key} in the recipe; known here: {', '.join(known)}")
+        old = known[key]
+        if is_dataclass(old):
+            changes[key] = _fill(old, value, f"{prefix}{key}.")
+        elif isinstance(old, tuple):
+            changes[key] = tuple(value)
+        elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+            changes[key] = float(value)
+        elif type(value) is not type(old):
+            raise UsageError(f"{prefix}{key} = {value!r}: a {type(old).__name__} is wanted")
+        else:
+            changes[key] = value
+    return replace(default, **changes)

@@ -1,0 +1,142 @@
+"""ReliefNet: a small U-Net conditioned on sun, pixel size and latitude; relief shape, amplitude and sigma.
+
+The output is in *slope units*: height above the tile's mean over 32 pixel sizes, so that the same number means the
+same steepness at 10, 30 and 90 m. The net predicts a shape of zero mean and unit mean absolute deviation and one
+log-amplitude for the tile; their product is the relief.
+
+All convolutions are dense 3 x 3: on a CPU with matrix instructions they train about six times as many chips a second
+as depthwise ones of the same depth (docs/decisions/0003-dense-convolutions.md).
+
+Sources
+-------
+Ronneberger et al. (2015), U-Net, arXiv:1505.04597. Perez et al. (2018), FiLM, arXiv:1709.07871.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .lite0 import Lite0Encoder
+
+CONDITION_SIZE = 8
+IMAGE_MEAN = 0.4
+IMAGE_STD = 0.25
+LOG_AMPLITUDE_START = -1.5
+LOG_B_RANGE = (-4.0, 2.0)
+STRIDE = 32
+
+
+@dataclass(frozen=True)
+class ReliefNetConfig:
+    """Sizes of the net.
+
+    Parameters
+    ----------
+    encoder
+        "plain": convolutions trained from scratch; "lite0": EfficientNet-Lite0 with its ImageNet weights.
+    widths
+        Channels at strides 2, 4, 8, 16, 32 ("plain" encoder) and of the decoder at strides 2 to 16.
+    embedding
+        Size of the embedded condition.
+    """
+
+    encoder: str = "plain"
+    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+    embedding: int = 64
+
+
+class FiLM(nn.Module):
+    """Scale and shift channels by the condition; starts as the identity."""
+
+    def __init__(self, embedding: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(embedding, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions, the first modulated by the condition, the second added to it."""
+
+    def __init__(self, c_in: int, c_out: int, embedding: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(c_out)
+        self.film = FiLM(embedding, c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x = F.relu(self.film(self.bn1(self.conv1(x)), condition))
+        return x + F.relu(self.bn2(self.conv2(x)))
+
+
+class PlainEncoder(nn.Module):
+    """Features at strides 2, 4, 8, 16, 32 from scratch."""
+
+    def __init__(self, widths: tuple[int, ...], embedding: int) -> None:
+        super().__init__()
+        self.channels = widths
+        self.stem = nn.Conv2d(3, widths[0], 5, 2, 2)
+        pairs = zip((widths[0], *widths), widths, strict=False)
+        self.blocks = nn.ModuleList(Block(c_in, c_out, embedding) for c_in, c_out in pairs)
+
+    def forward(self, image: Tensor, condition: Tensor) -> list[Tensor]:
+        x = self.stem(image)
+        skips = []
+        for i, block in enumerate(self.blocks):
+            x = block(x if i == 0 else F.max_pool2d(x, 2), condition)
+            skips.append(x)
+        return skips
+
+
+class ReliefNet(nn.Module):
+    """Relief from a picture.
+
+    Input: `image` (n, 3, h, w) in [0, 1], h and w multiples of 32; `condition` (n or 1, 8), laid out as
+    `im2dem.runtime.session.Condition` says. Output: (n, 2, h, w): relief in slope units, log of its Laplace scale in slope units.
+    """
+
+    def __init__(self, config: ReliefNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ReliefNetConfig()
+        embedding, widths = self.config.embedding, self.config.widths
+        self.embed = nn.Sequential(nn.Linear(CONDITION_SIZE, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
+        self.is_plain = self.config.encoder == "plain"
+        self.encoder = PlainEncoder(widths, embedding) if self.is_plain else Lite0Encoder()
+        skips = self.encoder.channels
+        self.context = nn.Linear(skips[4], widths[4])
+        self.top = Block(skips[4], widths[4], embedding)
+        self.ups = nn.ModuleList(Block(widths[i + 1] + skips[i], widths[i], embedding) for i in (3, 2, 1, 0))
+        self.head = nn.Conv2d(widths[0], 2, 3, 1, 1)
+        self.amplitude = nn.Sequential(nn.Linear(skips[4] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def parts(self, image: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shape (n, 1, h, w) with zero mean and unit mean deviation, log-amplitude (n, 1), log b / amplitude (n, 1, h, w)."""
+        c = self.embed(condition).expand(image.shape[0], -1)
+        normed = (image - IMAGE_MEAN) / IMAGE_STD
+        skips = self.encoder(normed, c) if self.is_plain else self.encoder(normed)
+        pooled = skips[4].mean(dim=(2, 3))
+        x = self.top(skips[4], c) + self.context(pooled)[:, :, None, None]
+        for up, skip in zip(self.ups, skips[3::-1], strict=True):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = up(torch.cat([x, skip], dim=1), c)
+        out = F.interpolate(self.head(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
+        shape, log_b = out[:, :1], out[:, 1:]
+        shape = shape - shape.mean(dim=(2, 3), keepdim=True)
+        shape = shape / (shape.abs().mean(dim=(2, 3), keepdim=True) + 1e-3)
+        log_amplitude = self.amplitude(torch.cat([pooled, c], dim=1)).float() + LOG_AMPLITUDE_START
+        return shape, log_amplitude, log_b.clamp(*LOG_B_RANGE)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        shape, log_amplitude, log_b = self.parts(image, condition)
+        log_amplitude = log_amplitude[:, :, None, None]
+        return torch.cat([shape * log_amplitude.exp(), log_b + log_amplitude], dim=1)
