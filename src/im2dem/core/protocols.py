@@ -45,6 +45,11 @@ class TileModel(Protocol):
         ...
 
     @property
+    def min_px(self) -> int:
+        """Least side of a tile."""
+        ...
+
+    @property
     def overlap_px(self) -> int:
         """Least overlap between neighbouring tiles."""
         ...

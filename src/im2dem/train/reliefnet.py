@@ -49,6 +49,25 @@ class ReliefNetConfig:
     embedding: int = 64
 
 
+# Where the morning satellites see the sun when nobody says: south-east, north-east south of the equator.
+USUAL_SUN = (0.5, 0.866)
+
+
+def slope_cue(image: Tensor, condition: Tensor) -> Tensor:
+    """Brightness times the direction of the sun, (n, 2, h, w): the first guess of the height's gradient.
+
+    Ground that faces the sun is bright, so brightness above the mean times the unit vector from the sun points
+    uphill, as long as the albedo is even. Given as channels, the sign of shading is a linear matter for the net and
+    the same for every direction of the sun.
+    """
+    light = image.mean(dim=1, keepdim=True)
+    light = (light - light.mean(dim=(2, 3), keepdim=True)) / IMAGE_STD
+    usual_cos = torch.where(condition[:, 6:7] < 0, USUAL_SUN[1], -USUAL_SUN[1])
+    usual = torch.cat([torch.full_like(usual_cos, USUAL_SUN[0]), usual_cos], dim=1)
+    towards_sun = torch.where(condition[:, 3:4] > 0.5, condition[:, 0:2], usual)
+    return light * towards_sun[:, :, None, None]
+
+
 class FiLM(nn.Module):
     """Scale and shift channels by the condition; starts as the identity."""
 
@@ -85,12 +104,12 @@ class PlainEncoder(nn.Module):
     def __init__(self, widths: tuple[int, ...], embedding: int) -> None:
         super().__init__()
         self.channels = widths
-        self.stem = nn.Conv2d(3, widths[0], 5, 2, 2)
+        self.stem = nn.Conv2d(3 + 2, widths[0], 5, 2, 2)
         pairs = zip((widths[0], *widths), widths, strict=False)
         self.blocks = nn.ModuleList(Block(c_in, c_out, embedding) for c_in, c_out in pairs)
 
-    def forward(self, image: Tensor, condition: Tensor) -> list[Tensor]:
-        x = self.stem(image)
+    def forward(self, image: Tensor, cue: Tensor, condition: Tensor) -> list[Tensor]:
+        x = self.stem(torch.cat([image, cue], dim=1))
         skips = []
         for i, block in enumerate(self.blocks):
             x = block(x if i == 0 else F.max_pool2d(x, 2), condition)
@@ -123,7 +142,7 @@ class ReliefNet(nn.Module):
         """Shape (n, 1, h, w) with zero mean and unit mean deviation, log-amplitude (n, 1), log b / amplitude (n, 1, h, w)."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
-        skips = self.encoder(normed, c) if self.is_plain else self.encoder(normed)
+        skips = self.encoder(normed, slope_cue(image, condition), c) if self.is_plain else self.encoder(normed)
         pooled = skips[4].mean(dim=(2, 3))
         x = self.top(skips[4], c) + self.context(pooled)[:, :, None, None]
         for up, skip in zip(self.ups, skips[3::-1], strict=True):

@@ -1,0 +1,244 @@
+"""Run an ONNX model on batches of tiles.
+
+The contract of the file, in slope units (see `core.scaling.SLOPE_UNIT`):
+
+=============  ====================  ====================================================================
+input/output   float32 shape         meaning
+=============  ====================  ====================================================================
+`image`        (n, band, h, w)       the picture, each band stretched to [0, 1]
+`condition`    (1, 8), optional      see `Condition.vector`; an initialiser of zeros makes it optional
+`relief`       (n, 2, h, w)          (z - mean z) / (32 gsd), and log of its Laplace scale b
+=============  ====================  ====================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
+from im2dem.core.scaling import SLOPE_UNIT
+
+from .card import load_card, verified_onnx
+
+CONDITION_SIZE = 8
+_REFERENCE_GSD_M = 30.0
+_LOG_B_LIMIT = 20.0  # exp of more overflows nothing, and no height is known to e^-20 slope units
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known about a picture besides its pixels; everything may be missing.
+
+    Parameters
+    ----------
+    sun_azimuth_deg, sun_elevation_deg
+        Direction to the sun, degrees clockwise from "up" in the picture, and degrees above the horizon. Both
+        or none.
+    gsd_m
+        Ground sampling distance, metres.
+    latitude_deg
+        Degrees north.
+
+    Raises
+    ------
+    UsageError
+        Only one of the two sun angles, or a value that is not finite or out of range.
+    """
+
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
+    gsd_m: float | None = None
+    latitude_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.sun_azimuth_deg is None) != (self.sun_elevation_deg is None):
+            raise UsageError(
+                "the sun needs both its azimuth and its elevation, got "
+                f"{self.sun_azimuth_deg} and {self.sun_elevation_deg}; give both or none"
+            )
+        for name, low, high in (
+            ("sun_azimuth_deg", -360.0, 360.0),
+            ("sun_elevation_deg", -90.0, 90.0),
+            ("latitude_deg", -90.0, 90.0),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name} must be from {low:g} to {high:g}, got {value}")
+        if self.gsd_m is not None and not (math.isfinite(self.gsd_m) and self.gsd_m > 0):
+            raise UsageError(f"gsd_m must be a positive number of metres, got {self.gsd_m}")
+
+    def vector(self) -> NDArray[np.float32]:
+        """The input of the model, float32 (1, 8).
+
+        [sin az, cos az, sin sun elevation, has sun, log2(gsd / 30 m), has gsd, sin latitude, has latitude];
+        what is not known is 0, and so is its `has`.
+        """
+        out = np.zeros((1, CONDITION_SIZE), np.float32)
+        if self.sun_azimuth_deg is not None and self.sun_elevation_deg is not None:
+            azimuth = math.radians(self.sun_azimuth_deg)
+            out[0, :4] = (
+                math.sin(azimuth),
+                math.cos(azimuth),
+                math.sin(math.radians(self.sun_elevation_deg)),
+                1,
+            )
+        if self.gsd_m is not None:
+            out[0, 4:6] = math.log2(self.gsd_m / _REFERENCE_GSD_M), 1
+        if self.latitude_deg is not None:
+            out[0, 6:8] = math.sin(math.radians(self.latitude_deg)), 1
+        return out
+
+
+class OnnxModel:
+    """A model file as a `TileModel`: batches of stretched pictures to heights and their standard deviation.
+
+    Safe to call from several threads at once.
+
+    Parameters
+    ----------
+    card_path
+        The model's card, see `card.find_model`.
+    condition
+        What is known about the picture; also sets the unit of the heights.
+    threads
+        Threads for one call; default: as many as there are cores.
+    provider
+        "cpu", "cuda", "coreml", "directml" or "openvino".
+
+    Raises
+    ------
+    ModelError
+        Card or file cannot be used, or the file does not keep the contract above.
+    MissingDependencyError
+        The installed ONNX Runtime has no such provider.
+    UsageError
+        Unknown provider, or fewer than one thread.
+    """
+
+    def __init__(
+        self, card_path: Path, *, condition: Condition, threads: int | None = None, provider: str = "cpu"
+    ) -> None:
+        self.card = load_card(card_path)
+        self.condition = condition
+        path = verified_onnx(self.card, card_path)
+        self._session = _open_session(path, threads, _provider_name(provider))
+        self._has_condition = _check_contract(self._session, path)
+        # Heights leave in metres, or in pixel sizes where nobody knows how large a pixel is.
+        self._scale = np.float32(SLOPE_UNIT * (condition.gsd_m or 1.0))
+
+    @property
+    def tile_px(self) -> int:
+        """Preferred side of a tile, pixels."""
+        return self.card.tile_px
+
+    @property
+    def overlap_px(self) -> int:
+        """Least overlap between neighbouring tiles, pixels."""
+        return self.card.overlap_px
+
+    @property
+    def min_px(self) -> int:
+        """Least side of a tile, pixels."""
+        return self.card.min_px
+
+    @property
+    def bands_out(self) -> int:
+        """Height and its standard deviation."""
+        return 2
+
+    @property
+    def unit(self) -> str:
+        """Unit of the heights: "m", or "px" (pixel sizes) when the ground sampling distance is not known."""
+        return "px" if self.condition.gsd_m is None else "m"
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Heights relative to each tile's mean, and their standard deviation.
+
+        Parameters
+        ----------
+        batch
+            float32 (n, band, t, t), each band stretched to [0, 1], no NaN.
+
+        Returns
+        -------
+        float32 (n, 2, t, t), in `unit`.
+
+        Raises
+        ------
+        InputError
+            The number of bands is not that of the card.
+        ModelError
+            The runtime fails, or the answer has another shape than promised.
+        """
+        if batch.ndim != 4 or batch.shape[1] != len(self.card.bands):
+            raise InputError(
+                f"the model {self.card.name} wants batches (n, {len(self.card.bands)}, t, t) of the bands "
+                f"{', '.join(self.card.bands)}, got the shape {batch.shape}"
+            )
+        inputs = {"image": np.ascontiguousarray(batch, np.float32)}
+        if self._has_condition:
+            inputs["condition"] = self.condition.vector()
+        try:
+            (relief,) = self._session.run(["relief"], inputs)
+        except Exception as error:  # ONNX Runtime has no common base for its errors
+            raise ModelError(f"the model {self.card.name} failed on a batch of {batch.shape}: {error}") from error
+        if relief.shape != (batch.shape[0], 2, *batch.shape[2:]):
+            raise ModelError(f"the model {self.card.name} made {relief.shape} of a batch of {batch.shape}")
+        out = np.empty(relief.shape, np.float32)
+        np.multiply(relief[:, 0], self._scale, out=out[:, 0])
+        # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
+        np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
+        out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale
+        return out
+
+
+def _provider_name(provider: str) -> str:
+    if provider not in _PROVIDERS:
+        raise UsageError(f"there is no provider {provider!r}; known are: {', '.join(_PROVIDERS)}")
+    name = _PROVIDERS[provider]
+    if name not in ort.get_available_providers():
+        raise MissingDependencyError(
+            f"the installed ONNX Runtime cannot use {provider!r}; install the build of onnxruntime for it "
+            "(e.g. onnxruntime-gpu for cuda), or use the provider cpu"
+        )
+    return name
+
+
+def _open_session(path: Path, threads: int | None, provider: str) -> ort.InferenceSession:
+    if threads is not None and threads < 1:
+        raise UsageError(f"a model needs at least 1 thread, got {threads}")
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: its warnings are about its own optimiser
+    try:
+        return ort.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # ONNX Runtime has no common base for its errors
+        raise ModelError(f"the model file {path} cannot be loaded: {error}") from error
+
+
+def _check_contract(session: ort.InferenceSession, path: Path) -> bool:
+    """Whether the model takes a condition."""
+    required = {node.name for node in session.get_inputs()}
+    optional = {node.name for node in session.get_overridable_initializers()}
+    outputs = {node.name for node in session.get_outputs()}
+    if "image" not in required or not required <= {"image", "condition"} or "relief" not in outputs:
+        raise ModelError(
+            f"the model file {path} must take 'image' (and may take 'condition') and give 'relief'; "
+            f"it takes {sorted(required)} and gives {sorted(outputs)}"
+        )
+    return "condition" in required | optional

@@ -1,0 +1,67 @@
+"""What is exported is what was trained, in a file that the runtime takes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
+
+from im2dem.core.errors import InputError, ModelError, OutputExistsError  # noqa: E402
+from im2dem.dataset.chips import Chips  # noqa: E402
+from im2dem.runtime.session import Condition, OnnxModel  # noqa: E402
+from im2dem.train.export import check_parity, export_run, to_onnx  # noqa: E402
+from im2dem.train.loop import load_run, train  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def run_folder(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from im2dem.train.recipe import recipe_from_dict
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    network = {"widths": [4, 4, 6, 6, 8], "embedding": 8}
+    small = {"steps": 2, "batch": 2, "crop_px": 64, "bf16": False, "network": network}
+    train(recipe_from_dict(small), ([], [chips], []), folder)
+    return folder
+
+
+def test_the_runtime_gives_the_heights_of_torch(run_folder: Path, tmp_path: Path) -> None:
+    card = export_run(run_folder, tmp_path / "m", name="tiny", weights="last")
+    assert card.metrics["parity_slope_units"] <= 1e-4
+    assert any("drawn (public domain)" in line for line in card.training_data)
+    condition = Condition(sun_azimuth_deg=150, sun_elevation_deg=30, gsd_m=10, latitude_deg=-20)
+    model = OnnxModel(tmp_path / "m" / "card.json", condition=condition)
+    image = np.random.default_rng(0).random((2, 3, 96, 96), dtype=np.float32)
+    net = load_run(run_folder / "checkpoint.pt", torch.device("cpu")).ema
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(image), torch.from_numpy(condition.vector())).numpy()
+    got = model(image)
+    np.testing.assert_allclose(got[:, 0], wanted[:, 0] * 32 * 10, atol=1e-4 * 320)
+    np.testing.assert_allclose(got[:, 1], np.sqrt(2) * np.exp(wanted[:, 1]) * 320 * card.sigma_scale, rtol=1e-3)
+
+
+def test_the_file_holds_no_path_of_the_machine_that_made_it(run_folder: Path, tmp_path: Path) -> None:
+    export_run(run_folder, tmp_path / "m", name="tiny", weights="last")
+    data = (tmp_path / "m" / "model.onnx").read_bytes()
+    assert b"reliefnet.py" not in data
+    assert b"site-packages" not in data
+
+
+def test_other_weights_are_noticed(run_folder: Path, tmp_path: Path, recipe: Callable) -> None:
+    net = load_run(run_folder / "checkpoint.pt", torch.device("cpu")).ema
+    to_onnx(net, tmp_path / "model.onnx")
+    with torch.no_grad():
+        net.head.bias += 0.1
+    with pytest.raises(ModelError, match="differ"):
+        check_parity(net, tmp_path / "model.onnx")
+
+
+def test_a_model_is_not_overwritten_and_a_missing_run_is_told(run_folder: Path, tmp_path: Path) -> None:
+    export_run(run_folder, tmp_path / "m", name="tiny", weights="last")
+    with pytest.raises(OutputExistsError):
+        export_run(run_folder, tmp_path / "m", name="tiny", weights="last")
+    with pytest.raises(InputError, match="--weights"):
+        export_run(tmp_path, tmp_path / "n", name="tiny")
