@@ -17,4 +17,4 @@ names = set(zipfile.ZipFile(wheel).namelist())
 missing = [name for name in WANTED if name not in names]
 if missing:
     sys.exit(f"{wheel.name} lacks {', '.join(missing)}")
-print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(names)} files, nothing missing")
+sys.stdout.write(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(names)} files, nothing missing\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import rasterio
 import drawing
 from im2dem.core.errors import UsageError
 from im2dem.core.grid import Grid
+from im2dem.core.raster import Raster
+from im2dem.io.cog import write_raster
 from im2dem.io.geotiff import open_dem
 
 
@@ -155,3 +158,17 @@ def test_mask_of_a_height_model(tmp_path):
     valid = np.ones((60, 70), dtype=bool)
     valid[:7] = False
     np.testing.assert_array_equal(np.isnan(read_all(drawing.draw_dem(tmp_path / "dem.tif", mask=valid))), ~valid)
+
+
+def test_sigma_comes_along_when_asked_for(tmp_path: Path) -> None:
+    grid = Grid.local((2, 3), 10.0)
+    data = np.stack([np.full((2, 3), 100.0), np.full((2, 3), 7.0)])
+    path = write_raster(tmp_path / "d.tif", Raster(data, grid, ("height", "sigma")))
+    with open_dem(path, with_sigma=True) as reader:
+        assert reader.bands == ("height", "sigma")
+        np.testing.assert_array_equal(reader.read(grid.window)[1], 7.0)
+    with open_dem(path) as reader:
+        assert reader.bands == ("height",)
+    other = write_raster(tmp_path / "o.tif", Raster(data, grid, ("height", "slope")))
+    with open_dem(other, with_sigma=True) as reader:
+        assert reader.bands == ("height",)

@@ -35,7 +35,9 @@ def synth(
     target = check_target(out, overwrite)
     sources = [source for path in dem for source in find_height_sources(path)]
     with console.progress_bar() as progress:
-        chips = make_chips(sources, SynthOptions(count, size, seed), lambda done, total: progress("rendering", done, total))
+        chips = make_chips(
+            sources, SynthOptions(count, size, seed), lambda done, total: progress("rendering", done, total)
+        )
     save_chips(target, chips)
     console.say(f"pack     {target}  ({len(chips)} rendered chips of {size} px)")
 
@@ -52,6 +54,8 @@ def pack(
     pairs = find_pairs(data, split, free_only=free)
     with console.progress_bar() as progress:
         for i, pair in enumerate(pairs):
-            save_chips(out / f"{split}-{pair.name}.npz", read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name))
+            save_chips(
+                out / f"{split}-{pair.name}.npz", read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name)
+            )
             progress("packing", i + 1, len(pairs))
     console.say(f"packs    {out}  ({len(pairs)} pairs)")

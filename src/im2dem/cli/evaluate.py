@@ -42,7 +42,9 @@ def evaluate(
 ) -> None:
     """Score heights against the truth: files (PRED TRUTH), or a model over pairs (--model, --data)."""
     target = check_target(csv, overwrite) if csv else None
-    options = EvaluateOptions(tile_px=tile, min_tile_px=max(tile // 2, 1), min_relief_m=min_relief, alignments=_names(alignments), seed=seed)
+    options = EvaluateOptions(
+        tile_px=tile, min_tile_px=max(tile // 2, 1), min_relief_m=min_relief, alignments=_names(alignments), seed=seed
+    )
     with console.progress_bar() as progress:
 
         def tick(done: int, total: int) -> None:

@@ -25,13 +25,15 @@ def train(
     settings: Annotated[list[str], typer.Option("--set", help="key=value over the recipe, e.g. loss.normal=0.3.")] = [],  # noqa: B006
     start: Annotated[Path | None, typer.Option(help="Weights of another run to start from (its best.pt).")] = None,
 ) -> None:
-    """Train a model. Packs named val-* choose the best weights; a run that was interrupted goes on from its checkpoint."""
+    """Train a model. Packs named val-* choose the best weights; an interrupted run goes on from its checkpoint."""
     loop, recipes = extras.train_room("loop"), extras.train_room("recipe")
     resolved = recipes.load_recipe(recipe, dict(_setting(s) for s in settings))
     paths = [p for d in data for p in (sorted(d.glob("*.npz")) if d.is_dir() else [d])]
     packs = [(p.name.startswith("val-"), load_chips(p)) for p in paths]
     if not packs:
-        raise InputError(f"no .npz pack in {', '.join(map(str, data))}; make some with `im2dem dataset pack` or `synth`")
+        raise InputError(
+            f"no .npz pack in {', '.join(map(str, data))}; make some with `im2dem dataset pack` or `synth`"
+        )
     real = [c for held, c in packs if not held and c.provenance["kind"] == "real"]
     rendered = [c for held, c in packs if not held and c.provenance["kind"] == "rendered"]
     held_out = [c for held, c in packs if held]

@@ -50,9 +50,13 @@ class Chips:
 
     def __post_init__(self) -> None:
         n, _, height, width = self.rgb.shape
-        lengths = {len(v) for v in (self.gsd_m, self.sun_azimuth_deg, self.sun_elevation_deg, self.latitude_deg, self.names)}
+        lengths = {
+            len(v) for v in (self.gsd_m, self.sun_azimuth_deg, self.sun_elevation_deg, self.latitude_deg, self.names)
+        }
         if self.dem.shape != (n, height, width) or lengths != {n}:
-            raise GridMismatchError(f"pictures of shape {self.rgb.shape} with heights of shape {self.dem.shape} and {lengths} records")
+            raise GridMismatchError(
+                f"pictures of shape {self.rgb.shape} with heights of shape {self.dem.shape} and {lengths} records"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -115,4 +119,6 @@ def load_chips(path: Path) -> Chips:
             provenance=json.loads(str(values["provenance"])),
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a pack of chips (made by `im2dem dataset pack` or `synth`): {error}") from error
+        raise InputError(
+            f"{path} is not a pack of chips (made by `im2dem dataset pack` or `synth`): {error}"
+        ) from error

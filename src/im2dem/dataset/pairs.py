@@ -82,12 +82,17 @@ def find_pairs(root: Path, split: str | None = None, free_only: bool = False) ->
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
         if missing or meta["split"] not in SPLITS:
-            raise InputError(f"{path}: wanted split (train, val or test), gsd_m and licence; missing or wrong: {missing or 'split'}")
+            raise InputError(
+                f"{path}: wanted split (train, val or test), gsd_m and licence; missing or wrong: {missing or 'split'}"
+            )
         pair = Pair(path.parent, meta)
         if (split is None or meta["split"] == split) and (pair.is_free or not free_only):
             pairs.append(pair)
     if not pairs:
-        raise InputError(f"no pair{f' of the split {split!r}' if split else ''} below {root}; a pair is a folder with rgb.*, dem.tif, meta.json")
+        raise InputError(
+            f"no pair{f' of the split {split!r}' if split else ''} below {root}; "
+            "a pair is a folder with rgb.*, dem.tif, meta.json"
+        )
     return pairs
 
 
@@ -108,7 +113,10 @@ def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
     """
     with open_reader(pair.picture) as reader, open_dem(pair.heights) as heights:
         if reader.grid.shape != heights.grid.shape:
-            raise GridMismatchError(f"{pair.folder}: the picture is {reader.grid.shape}, the DEM {heights.grid.shape}; they must share a grid")
+            raise GridMismatchError(
+                f"{pair.folder}: the picture is {reader.grid.shape}, the DEM {heights.grid.shape}; "
+                "they must share a grid"
+            )
         if reader.dtype != "uint8":
             raise InputError(f"{pair.picture} is {reader.dtype}; packs hold 8-bit pictures: stretch it first")
         picture = reader.read(reader.grid.window)
@@ -135,7 +143,7 @@ def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
 
 
 def cloud(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a true-colour picture is bright and grey, with a margin; shape (row, col). Bright roofs and snow count too."""
+    """Where a true-colour picture is bright and grey, with a margin, shape (row, col); roofs and snow count too."""
     return np.asarray(ndimage.binary_dilation(rgb.min(axis=0) > CLOUD_DN, iterations=CLOUD_MARGIN_PX))
 
 
@@ -158,7 +166,12 @@ def find_height_sources(root: Path) -> Iterator[HeightSource]:
             grid = reader.grid
             gsd_m = record.get("gsd_m", grid.gsd_m)
             if gsd_m is None:
-                raise InputError(f"{path} has no reference system, so its pixel size is not known; give it one, or list it in index.json")
+                raise InputError(
+                    f"{path} has no reference system, so its pixel size is not known; "
+                    "give it one, or list it in index.json"
+                )
             place = grid.lonlat(grid.height / 2, grid.width / 2)
             dem = reader.read(grid.window)[0]
-        yield HeightSource(path.stem, str(record.get("licence", "not stated")), dem, float(gsd_m), place[1] if place else float("nan"))
+        yield HeightSource(
+            path.stem, str(record.get("licence", "not stated")), dem, float(gsd_m), place[1] if place else float("nan")
+        )

@@ -62,7 +62,7 @@ class SynthOptions:
 
 
 def cut_window(source: HeightSource, size_px: int, zoom: float, rng: np.random.Generator) -> NDArray[np.float32] | None:
-    """A random window of the source resampled to `size_px` pixels of `zoom` source pixels each; None where it has voids."""
+    """A random window of the source, resampled to `size_px` pixels of `zoom` source pixels; None where it has voids."""
     span = max(round(size_px * zoom), 8)
     height, width = source.dem.shape
     if span > min(height, width):
@@ -79,7 +79,7 @@ def cut_window(source: HeightSource, size_px: int, zoom: float, rng: np.random.G
     order = 3 if zoom < 1 else 1
     at = (np.arange(size_px) + 0.5) * span / size_px - 0.5
     grid = np.meshgrid(at, at, indexing="ij")
-    return ndimage.map_coordinates(window, grid, order=order, mode="nearest").astype(np.float32)
+    return np.asarray(ndimage.map_coordinates(window, grid, order=order, mode="nearest"), dtype=np.float32)
 
 
 def draw_relief(
@@ -140,4 +140,4 @@ def make_chips(
         "seed": options.seed,
         "sources": [{"name": s.name, "licence": s.licence} for s in sources if s.name in used],
     }
-    return Chips(rgb, dem, *records, names=tuple(names), provenance=provenance)
+    return Chips(rgb, dem, records[0], records[1], records[2], records[3], tuple(names), provenance)

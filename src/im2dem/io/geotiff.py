@@ -77,8 +77,10 @@ def open_reader(
         raise
 
 
-def open_dem(source: str | os.PathLike[str], *, band: int = 1, gsd_m: float | None = None) -> FileReader:
-    """A height model as a reader of one band in metres.
+def open_dem(
+    source: str | os.PathLike[str], *, band: int = 1, gsd_m: float | None = None, with_sigma: bool = False
+) -> FileReader:
+    """A height model as a reader of one band in metres, or of two: heights and their standard deviation.
 
     Scale, offset and unit of the band are applied. Heights in "px" (relative, no scale known) stay so.
     Undeclared sentinels become NaN: the least number of a signed integer type, and all below -12,000 m or
@@ -92,6 +94,8 @@ def open_dem(source: str | os.PathLike[str], *, band: int = 1, gsd_m: float | No
         From 1.
     gsd_m
         Metres per pixel, for a file without reference system.
+    with_sigma
+        Read the band after `band` too, if it is called "sigma" (as `im2dem predict` writes it).
 
     Returns
     -------
@@ -108,11 +112,13 @@ def open_dem(source: str | os.PathLike[str], *, band: int = 1, gsd_m: float | No
     """
     dataset = _open(source)
     try:
-        plan = plain_plan(dataset, (band,), ("height",))
+        both = with_sigma and dataset.count > band and dataset.descriptions[band] == "sigma"
+        indexes, names = ((band, band + 1), ("height", "sigma")) if both else ((band,), ("height",))
+        plan = plain_plan(dataset, indexes, names)
         unit, to_metres = _height_unit(dataset, band)
-        conversion = Conversion(
-            (float(dataset.scales[band - 1]),), (float(dataset.offsets[band - 1]),), to_metres, heights=True
-        )
+        scales = tuple(float(dataset.scales[i - 1]) for i in indexes)
+        offsets = tuple(float(dataset.offsets[i - 1]) for i in indexes)
+        conversion = Conversion(scales, offsets, to_metres, heights=True)
         return FileReader(dataset, plan, grid_of(dataset, gsd_m), _info(dataset, plan, unit), conversion)
     except BaseException:
         dataset.close()

@@ -38,11 +38,17 @@ def examine() -> list[Finding]:
     """Look at the installation; never raises for what it finds."""
     findings = [
         Finding("im2dem", True, __version__),
-        Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        Finding(
+            "python",
+            True,
+            f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        ),
         *(_package(name) for name in CORE),
         Finding("GDAL", True, f"{rasterio.__gdal_version__}, ZSTD {'yes' if has_zstd() else 'no'}"),
         _formats(),
-        Finding("providers", True, ", ".join(p.removesuffix("ExecutionProvider") for p in ort.get_available_providers())),
+        Finding(
+            "providers", True, ", ".join(p.removesuffix("ExecutionProvider") for p in ort.get_available_providers())
+        ),
         *(_model(name) for name in list_models()),
         _main_job(),
     ]
@@ -82,7 +88,9 @@ def _model(name: str) -> Finding:
 
 def _main_job() -> Finding:
     ramp = np.linspace(0, 255, 64, dtype=np.float32)
-    picture = Raster(np.stack([np.add.outer(ramp, ramp) / 2] * 3), Grid.local((64, 64), 30.0), ("red", "green", "blue"), "DN")
+    picture = Raster(
+        np.stack([np.add.outer(ramp, ramp) / 2] * 3), Grid.local((64, 64), 30.0), ("red", "green", "blue"), "DN"
+    )
     try:
         dem = predict_dem(picture)
     except Im2DemError as error:

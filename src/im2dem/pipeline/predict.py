@@ -88,8 +88,8 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.sun is not None and not (-360 <= self.sun[0] <= 360 and 0 < self.sun[1] <= 90):
             raise UsageError(
-                f"the sun stands at azimuth {self.sun[0]} and elevation {self.sun[1]} degrees; wanted: azimuth clockwise "
-                "from north (-360 to 360) and elevation above the horizon (over 0 up to 90), for example --sun 150,35"
+                f"the sun stands at azimuth {self.sun[0]} and elevation {self.sun[1]} degrees; wanted: azimuth "
+                "clockwise from north (-360 to 360) and elevation above the horizon (over 0 up to 90), e.g. --sun 150,35"
             )
 
 
@@ -201,9 +201,7 @@ def predict_file(
         finally:
             if not keep:
                 shutil.rmtree(scratch, ignore_errors=True)
-    prediction = Prediction(
-        target, reader.grid, prepared.unit, prepared.heights_are, prepared.configuration, report
-    )
+    prediction = Prediction(target, reader.grid, prepared.unit, prepared.heights_are, prepared.configuration, report)
     write_text(side_car, json.dumps(summary(prediction), indent=1, default=str) + "\n", overwrite=True)
     return prediction
 
@@ -276,21 +274,25 @@ def _reader(source: str | os.PathLike[str] | RasterReader, options: PredictOptio
             yield reader
         return
     if len(source.bands) != 3:
-        raise UsageError(f"a picture has three bands (red, green, blue); this one has {len(source.bands)}: {source.bands}")
+        raise UsageError(
+            f"a picture has three bands (red, green, blue); this one has {len(source.bands)}: {source.bands}"
+        )
     yield source
 
 
 def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
     card_path = find_model(options.model)
     card = load_card(card_path)
-    stretch = Stretch.from_samples(sample_reader(reader), tuple(card.scaling["percentiles"]))
+    stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
     condition, sun_from = _condition(reader, options)
     model = OnnxModel(card_path, condition=condition, threads=options.threads)
     gsd_m = reader.grid.gsd_m
     if gsd_m is not None and not card.gsd_range_m[0] <= gsd_m <= card.gsd_range_m[1]:
         log.warning(
             "a pixel of this picture is %.3g m; the model %s learned from %g to %g m: expect less of it, or resample",
-            gsd_m, card.name, *card.gsd_range_m,
+            gsd_m,
+            card.name,
+            *card.gsd_range_m,
         )
     unit = "m" if gsd_m is not None else "px"
     configuration = {
@@ -302,6 +304,7 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         "tile_px": options.tile_px or card.tile_px,
         "overlap_px": options.overlap_px if options.overlap_px is not None else card.overlap_px,
         "level": options.level,
+        "batch": options.batch,
         "vertical_datum": None,
     }
     return _Prepared(ScaledReader(reader, stretch), model, unit, _heights_are(card, unit), configuration)
@@ -310,7 +313,9 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
 def _heights_are(card: ModelCard, unit: str) -> str:
     if unit == "px":
         return "relative, in pixel sizes (no scale is known; give --gsd for metres); mean 0"
-    return f"relative ({card.dem_kind} shape), in metres by the model's guess of the amplitude; mean 0, no vertical datum"
+    return (
+        f"relative ({card.dem_kind} shape), in metres by the model's guess of the amplitude; mean 0, no vertical datum"
+    )
 
 
 def _condition(reader: RasterReader, options: PredictOptions) -> tuple[Condition, str]:
@@ -321,7 +326,9 @@ def _condition(reader: RasterReader, options: PredictOptions) -> tuple[Condition
     sun, source = options.sun, "given"
     if sun is None and options.date is not None:
         if place is None:
-            raise UsageError("a date gives the sun only where the place is known; this picture has no georeference: give --sun")
+            raise UsageError(
+                "a date gives the sun only where the place is known; this picture has no georeference: give --sun"
+            )
         sun, source = solar_position(options.date, *place), "date given"
     if sun is None and info is not None and info.sun_azimuth_deg is not None and info.sun_elevation_deg is not None:
         sun, source = (info.sun_azimuth_deg, info.sun_elevation_deg), "tags"

@@ -146,7 +146,9 @@ def _bilinear(coarse: Float, rows: Float, cols: Float) -> Float:
     return np.asarray(top * (1 - fr) + bottom * fr, dtype=np.float32)
 
 
-def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_deg: float, reach_px: int = 48) -> Float:
+def cast_shadow(
+    dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_deg: float, reach_px: int = 48
+) -> Float:
     """Share of sunlight that the terrain towards the sun lets through, 0 to 1, shape of `dem`.
 
     Marches towards the sun in steps of one, then more pixels; relief farther than `reach_px` casts no shadow.
@@ -168,7 +170,7 @@ def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_
         step += 1.0
     # half a pixel's climb of penumbra keeps the edge from being a staircase
     soft = np.float32(max(0.75 * climb, 1e-3))
-    return np.clip(1.0 - (highest - dem) / soft, 0.0, 1.0, dtype=np.float32)
+    return np.asarray(np.clip(1.0 - (highest - dem) / soft, 0.0, 1.0), dtype=np.float32)
 
 
 def _shifted(n: int, offset: int) -> slice:
@@ -182,18 +184,18 @@ def _rank(field: Float) -> Float:
     edges = np.linspace(low, high + 1e-6, 65)
     counts, _ = np.histogram(field[::2, ::2], bins=edges)
     share = np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1)])
-    return np.interp(field, edges, share).astype(np.float32)
+    return np.asarray(np.interp(field, edges, share), dtype=np.float32)
 
 
 def _step(field: Float, threshold: float, width: float) -> Float:
     """Smooth 0 to 1 over `width` around `threshold`."""
-    return np.clip((field - np.float32(threshold)) / np.float32(max(width, 1e-6)) + 0.5, 0.0, 1.0)
+    return np.asarray(np.clip((field - np.float32(threshold)) / np.float32(max(width, 1e-6)) + 0.5, 0.0, 1.0))
 
 
 def _reflectance(name: str, rng: np.random.Generator) -> Float:
     base = np.array(REFLECTANCE[name], dtype=np.float32)
     shade = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
-    return (base * shade).astype(np.float32)[:, None, None]
+    return np.asarray(base * shade, dtype=np.float32)[:, None, None]
 
 
 def _patchwork(shape: tuple[int, int], gsd_m: float, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -204,7 +206,7 @@ def _patchwork(shape: tuple[int, int], gsd_m: float, rng: np.random.Generator) -
     warp = field_noise(shape, 64, rng, 2) * np.float32(0.7 * size)
     u = np.floor((rows * np.cos(angle) + cols * np.sin(angle) + warp) / size).astype(np.int64)
     v = np.floor((cols * np.cos(angle) - rows * np.sin(angle) + warp) / (size * rng.uniform(1, 3))).astype(np.int64)
-    return ((u * 73856093) ^ (v * 19349663)) % 16
+    return np.asarray(((u * 73856093) ^ (v * 19349663)) % 16)
 
 
 def land_cover(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator) -> tuple[Float, Float]:
@@ -238,7 +240,9 @@ def land_cover(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Genera
     if rng.random() < 0.5:  # streams: a thin line along the sharpest hollows
         hollow = ndimage.gaussian_filter(ndimage.uniform_filter(dem, 5) - dem, 0.7)
         stream = share(hollow / (gsd_m * 0.1) + 0.3 * lowness / relief, rng.uniform(0.01, 0.06), 0.02)
-        albedo = _mix(albedo, _reflectance(str(rng.choice([valley_cover, "sand", "water", "broadleaf"])), rng), 0.8 * stream)
+        albedo = _mix(
+            albedo, _reflectance(str(rng.choice([valley_cover, "sand", "water", "broadleaf"])), rng), 0.8 * stream
+        )
     if look.snow_share > 0:
         snow = share(height + 0.3 * aspect_north - 0.4 * slope + 0.25 * patch, look.snow_share, 0.1)
         albedo = _mix(albedo, _reflectance("snow", rng), snow)
@@ -254,7 +258,7 @@ def _mix(below: Float, above: Float, share: Float) -> Float:
 
 
 def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
-    """Irradiance relative to flat ground in full sun, shape of `dem`: direct Lambert light with cast shadow, and skylight."""
+    """Light relative to flat ground in full sun, shape of `dem`: direct Lambert light, cast shadow, skylight."""
     gy, gx = np.gradient(dem, gsd_m)
     azimuth, elevation = np.radians(look.sun_azimuth_deg), np.radians(look.sun_elevation_deg)
     # The gradient along columns points east, along rows south.
@@ -316,4 +320,4 @@ def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator)
     low, high = np.percentile(radiance[:, ::3, ::3], [0.5, 99.5], axis=None if joint else (1, 2), keepdims=not joint)
     unit = np.clip((radiance - low) / (high - low + 1e-4), 0, 1) ** np.float32(look.gamma)
     unit = unit + look.noise * rng.standard_normal(unit.shape, dtype=np.float32)
-    return np.clip(np.rint(unit * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(unit * 255), 0, 255), dtype=np.uint8)

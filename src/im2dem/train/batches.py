@@ -22,7 +22,11 @@ SLOPE_UNIT_PX = 32.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of a step: image (n, 3, s, s) in [0, 1], condition (n, 8), relief (n, 1, s, s) in slope units with zero mean, valid (n, 1, s, s), gsd_m (n,)."""
+    """Tensors of a step.
+
+    image (n, 3, s, s) in [0, 1]; condition (n, 8); relief (n, 1, s, s) in slope units with zero mean;
+    valid (n, 1, s, s), 1 where there is truth; gsd_m (n,).
+    """
 
     image: Tensor
     condition: Tensor
@@ -33,7 +37,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; images in channels-last order, which the convolutions want."""
         image = self.image.to(device, non_blocking=True, memory_format=torch.channels_last)
-        return Batch(image, *(t.to(device, non_blocking=True) for t in (self.condition, self.relief, self.valid, self.gsd_m)))
+        return Batch(
+            image, *(t.to(device, non_blocking=True) for t in (self.condition, self.relief, self.valid, self.gsd_m))
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,9 @@ def _place(
     chips: Chips, i: int, enlarge: float, augment: Augment, kind: str, rng: np.random.Generator
 ) -> tuple[Turn, NDArray[np.float32]]:
     """How the chip is turned and what the net is told; a hidden sun forbids turns that no satellite would see."""
-    azimuth, elevation, latitude = (float(v[i]) for v in (chips.sun_azimuth_deg, chips.sun_elevation_deg, chips.latitude_deg))
+    azimuth, elevation, latitude = (
+        float(v[i]) for v in (chips.sun_azimuth_deg, chips.sun_elevation_deg, chips.latitude_deg)
+    )
     hide = augment.hide_sun_real if kind == "real" else augment.hide_sun_rendered
     sun_known = bool(np.isfinite(azimuth)) and rng.random() >= hide
     tell_latitude = bool(np.isfinite(latitude)) and rng.random() >= augment.hide_latitude
@@ -150,9 +158,7 @@ def _place(
     return turn, told.vector()[0]
 
 
-def _resize(
-    rgb: NDArray[np.uint8], dem: NDArray[np.int16], turn: Turn, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _resize(rgb: NDArray[np.uint8], dem: NDArray[np.int16], turn: Turn, size: int) -> tuple[Tensor, Tensor, Tensor]:
     valid = dem != VOID
     heights = np.where(valid, dem, 0).astype(np.float32) * DEM_STEP_M
     mean = heights[valid].mean()

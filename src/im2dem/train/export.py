@@ -32,7 +32,7 @@ PARITY_TOLERANCE = 1e-4
 
 LIMITS = (
     "One picture fixes the shape of relief, hardly its height: heights are relative, their amplitude is a guess.",
-    "Learned from 8 to 240 m a pixel, mostly 31 m Landsat pictures of Japan with a low sun, and from rendered pictures.",
+    "Learned from 8 to 240 m a pixel, mostly Landsat pictures of Japan under a low sun, and rendered pictures.",
     "Without the sun's direction relief may come out inverted, above all under a sun from the north or in flat light.",
     "Clouds, snow fields and false colour mislead it; on water and plains it may invent low relief.",
 )
@@ -107,12 +107,21 @@ def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
         (got,) = session.run(["relief"], {"image": image, "condition": condition})
         worst = max(worst, float(np.abs(got - wanted).max()))
     if not worst <= PARITY_TOLERANCE:
-        raise ModelError(f"ONNX and torch differ by {worst:.2g} slope units, more than {PARITY_TOLERANCE:g}; the model is not written")
+        raise ModelError(
+            f"ONNX and torch differ by {worst:.2g} slope units, more than {PARITY_TOLERANCE:g}; "
+            "the model is not written"
+        )
     return worst
 
 
 def export_run(
-    run_folder: Path, output: Path, *, name: str, licence: str = "Apache-2.0", weights: str = "best", overwrite: bool = False
+    run_folder: Path,
+    output: Path,
+    *,
+    name: str,
+    licence: str = "Apache-2.0",
+    weights: str = "best",
+    overwrite: bool = False,
 ) -> ModelCard:
     """Make a model folder of a run.
 
@@ -127,7 +136,10 @@ def export_run(
     """
     checkpoint = run_folder / {"best": BEST, "last": CHECKPOINT}.get(weights, weights)
     if not checkpoint.is_file():
-        raise InputError(f"{run_folder} holds no {checkpoint.name}; give the folder of a run of `im2dem train`, and --weights best or last")
+        raise InputError(
+            f"{run_folder} holds no {checkpoint.name}; "
+            "give the folder of a run of `im2dem train`, and --weights best or last"
+        )
     output.mkdir(parents=True, exist_ok=True)
     target = check_target(output / ONNX_NAME, overwrite)
     run = load_run(checkpoint, torch.device("cpu"))

@@ -40,8 +40,12 @@ class SamePad(nn.Module):
 def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Depthwise convolution with the padding that the ImageNet weights were trained with."""
     if stride == 1:
-        return nn.Sequential(nn.Identity(), nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False))
-    return nn.Sequential(SamePad(kernel, stride), nn.Conv2d(channels, channels, kernel, stride, 0, groups=channels, bias=False))
+        return nn.Sequential(
+            nn.Identity(), nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False)
+        )
+    return nn.Sequential(
+        SamePad(kernel, stride), nn.Conv2d(channels, channels, kernel, stride, 0, groups=channels, bias=False)
+    )
 
 
 class MBConv(nn.Module):
@@ -112,7 +116,14 @@ def rename_imagenet(source: dict[str, Tensor]) -> dict[str, Tensor]:
     KeyError
         The file does not hold the blocks that `STAGES` describes.
     """
-    parts = {"bn0": "_bn0", "bn1": "_bn1", "bn2": "_bn2", "expand": "_expand_conv", "depthwise.1": "_depthwise_conv", "project": "_project_conv"}
+    parts = {
+        "bn0": "_bn0",
+        "bn1": "_bn1",
+        "bn2": "_bn2",
+        "expand": "_expand_conv",
+        "depthwise.1": "_depthwise_conv",
+        "project": "_project_conv",
+    }
     norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     out = {"stem.weight": source["_conv_stem.weight"]} | {f"bn.{n}": source[f"_bn0.{n}"] for n in norm}
     index = 0

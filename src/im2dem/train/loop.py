@@ -229,7 +229,9 @@ def _prepare_folder(out: Path, recipe: Recipe) -> None:
 def data_lines(chips: Sequence[Chips]) -> list[str]:
     """One line for every source of the training data, with its licence, for the model's card."""
     lines = {
-        f"{c.provenance['kind']}: {source['name']} ({source['licence']})" for c in chips for source in c.provenance["sources"]
+        f"{c.provenance['kind']}: {source['name']} ({source['licence']})"
+        for c in chips
+        for source in c.provenance["sources"]
     }
     return sorted(lines)
 

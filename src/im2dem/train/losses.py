@@ -78,7 +78,9 @@ def relief_loss(
     inner = F.max_pool2d(1 - valid, 3, 1, 1)[:, :, 1:-1, 1:-1] < 0.5
     inner_weight = weight[:, None, None, None] * inner.float()
     p, z = slopes(shape * spread[:, None, None, None]), slopes(batch.relief)
-    cosine = (1 + (p * z).sum(1, keepdim=True)) / ((1 + (p**2).sum(1, keepdim=True)) * (1 + (z**2).sum(1, keepdim=True))).sqrt()
+    cosine = (1 + (p * z).sum(1, keepdim=True)) / (
+        (1 + (p**2).sum(1, keepdim=True)) * (1 + (z**2).sum(1, keepdim=True))
+    ).sqrt()
     normal_term = ((1 - cosine) * inner_weight).sum() / inner.float().sum().clamp_min(1)
     p = slopes(predicted)
     steep = ((p**2).sum(1, keepdim=True) + 1e-6).sqrt() - ((z**2).sum(1, keepdim=True) + 1e-6).sqrt()

@@ -121,7 +121,8 @@ class ReliefNet(nn.Module):
     """Relief from a picture.
 
     Input: `image` (n, 3, h, w) in [0, 1], h and w multiples of 32; `condition` (n or 1, 8), laid out as
-    `im2dem.runtime.session.Condition` says. Output: (n, 2, h, w): relief in slope units, log of its Laplace scale in slope units.
+    `im2dem.runtime.session.Condition` says. Output: (n, 2, h, w): relief, and log of its Laplace
+    scale, in slope units.
     """
 
     def __init__(self, config: ReliefNetConfig | None = None) -> None:
@@ -139,7 +140,7 @@ class ReliefNet(nn.Module):
         self.amplitude = nn.Sequential(nn.Linear(skips[4] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def parts(self, image: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shape (n, 1, h, w) with zero mean and unit mean deviation, log-amplitude (n, 1), log b / amplitude (n, 1, h, w)."""
+        """Shape (n, 1, h, w) of mean 0 and mean deviation 1, log-amplitude (n, 1), log of b / amplitude as `shape`."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
         skips = self.encoder(normed, slope_cue(image, condition), c) if self.is_plain else self.encoder(normed)

@@ -51,8 +51,10 @@ class Validator:
                 self.conditions.append((told, hidden))
 
     def score(self, net: torch.nn.Module, device: torch.device) -> dict[str, float]:
-        """Mean correlation with the sun told and hidden, their mean as `score`, share of inverted tiles, sigma's factor."""
-        scores = np.array([[self._score_tile(net, i, which, device) for which in (0, 1)] for i in range(len(self.images))])
+        """Mean correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor."""
+        scores = np.array(
+            [[self._score_tile(net, i, which, device) for which in (0, 1)] for i in range(len(self.images))]
+        )
         told, hidden = scores[:, 0, 0], scores[:, 1, 0]
         return {
             "score": float((told.mean() + hidden.mean()) / 2),

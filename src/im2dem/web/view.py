@@ -120,7 +120,7 @@ def _heights(source: RasterSource) -> Iterator[HeightSource]:
     if isinstance(source, Raster):
         yield HeightSource(source, source.unit, source.vertical_datum)
     else:
-        with open_dem(source) as reader:
+        with open_dem(source, with_sigma=True) as reader:
             yield HeightSource(reader, reader.info.unit, reader.info.vertical_datum)
 
 
