@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from im2dem.core.errors import GridMismatchError, InputError
+from im2dem.core.errors import GridMismatchError, InputError, UsageError
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.dataset.chips import VOID, load_chips, quantise_heights, save_chips
@@ -102,7 +102,7 @@ def test_pairs_are_found_by_split_and_licence(tmp_path: Path) -> None:
     assert [p.name for p in find_pairs(tmp_path)] == ["a", "b", "c"]
     assert [p.name for p in find_pairs(tmp_path, "train")] == ["a", "c"]
     assert [p.name for p in find_pairs(tmp_path, "train", free_only=True)] == ["a"]
-    with pytest.raises(InputError, match="no pair"):
+    with pytest.raises(UsageError, match="no pair"):
         find_pairs(tmp_path, "test")
     chips = read_pair(find_pairs(tmp_path, "val")[0])
     assert np.isnan(chips.heights_m(0)[:5]).all()  # no picture, no truth

@@ -46,7 +46,7 @@ def recipe() -> Callable[..., object]:
             "warmup_steps": 1,
             "validate_every": 2,
             "bf16": False,
-            "network": {"widths": [4, 4, 6, 6, 8], "embedding": 8},
+            "network": {"widths": [4, 6, 8], "embedding": 8},
         }
         return recipe_from_dict(small | changes)
 

@@ -22,7 +22,7 @@ def run_folder(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from im2dem.train.recipe import recipe_from_dict
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    network = {"widths": [4, 4, 6, 6, 8], "embedding": 8}
+    network = {"widths": [4, 6, 8], "embedding": 8}
     small = {"steps": 2, "batch": 2, "crop_px": 64, "bf16": False, "network": network}
     train(recipe_from_dict(small), ([], [chips], []), folder)
     return folder

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,83 +17,103 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from im2dem.core.errors import GridMismatchError, InputError
+from im2dem.core.errors import GridMismatchError, InputError, UsageError
 from im2dem.io.geotiff import open_dem, open_reader
 
 from .chips import Chips, quantise_heights
 from .synth import HeightSource
 
-SPLITS = ("train", "val", "test")
 CLOUD_DN = 150
 CLOUD_MARGIN_PX = 6
-FREE_LICENCE_EXCEPTIONS = ("NC", "non-commercial")
+Meta = dict[str, Any]
+
+_IMAGE_NAMES = ("rgb.tif", "rgb.tiff", "rgb.jpg", "rgb.jpeg", "rgb.png", "rgb.jp2", "rgb.webp")
+_NOT_FREE = ("NC", "non-commercial")
+_DEM_NAMES = ("dem.tif", "dem.tiff")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair folder and its record."""
+    """A picture with its true heights.
 
-    folder: Path
-    meta: dict[str, Any]
+    Parameters
+    ----------
+    name
+        Name of the folder or file.
+    dem
+        File of the heights.
+    image
+        File of the picture, or None.
+    meta
+        Content of `meta.json`: split, gsd_m, sun_azimuth_deg ...; may be empty.
+    """
 
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.folder.name
-
-    @property
-    def picture(self) -> Path:
-        """Path of the picture.
-
-        Raises
-        ------
-        InputError
-            There is none.
-        """
-        found = sorted(p for p in self.folder.glob("rgb.*") if p.suffix not in (".json", ".xml", ".msk"))
-        if not found:
-            raise InputError(f"{self.folder} has no picture; a file rgb.tif, rgb.jpg or rgb.png is wanted")
-        return found[0]
-
-    @property
-    def heights(self) -> Path:
-        """Path of the height model."""
-        return self.folder / "dem.tif"
+    name: str
+    dem: Path
+    image: Path | None = None
+    meta: Meta = field(default_factory=dict)
 
     @property
     def is_free(self) -> bool:
-        """Whether a model that learned from the pair may be used for anything."""
-        return not any(word in str(self.meta["licence"]) for word in FREE_LICENCE_EXCEPTIONS)
+        """Whether a model that learned from the pair may be used for anything; a licence not stated is not free."""
+        licence = str(self.meta.get("licence", "NC"))
+        return not any(word in licence for word in _NOT_FREE)
 
 
-def find_pairs(root: Path, split: str | None = None, free_only: bool = False) -> list[Pair]:
-    """The pairs below a folder, sorted by name.
+def find_pairs(folder: str | Path, split: str | None = None, free_only: bool = False) -> tuple[Pair, ...]:
+    """The pairs of a data set: subfolders with `dem.tif`, `rgb.tif` (or .jpg, .png ...) and `meta.json`.
+
+    Parameters
+    ----------
+    folder
+        The folder that holds the pairs, or one that holds it under the name `pairs`, or one pair.
+    split
+        Only pairs whose `meta.json` says so ("train", "val", "test"); None: all.
+    free_only
+        Leave out pairs whose licence forbids commercial use.
+
+    Returns
+    -------
+    Sorted by name.
 
     Raises
     ------
+    UsageError
+        There is no such folder, or no pair in it (of that split).
     InputError
-        No pair there, or a record that cannot be read or lacks a key.
+        A `meta.json` is not JSON.
     """
-    pairs = []
-    for path in sorted(root.rglob("meta.json")):
-        try:
-            meta = json.loads(path.read_text())
-            missing = [key for key in ("split", "gsd_m", "licence") if key not in meta]
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
-        if missing or meta["split"] not in SPLITS:
-            raise InputError(
-                f"{path}: wanted split (train, val or test), gsd_m and licence; missing or wrong: {missing or 'split'}"
-            )
-        pair = Pair(path.parent, meta)
-        if (split is None or meta["split"] == split) and (pair.is_free or not free_only):
-            pairs.append(pair)
-    if not pairs:
-        raise InputError(
-            f"no pair{f' of the split {split!r}' if split else ''} below {root}; "
-            "a pair is a folder with rgb.*, dem.tif, meta.json"
+    root = Path(folder)
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; give one with a subfolder for each pair")
+    inner = root / "pairs" if (root / "pairs").is_dir() else root
+    folders = [inner, *sorted(path for path in inner.iterdir() if path.is_dir())]
+    pairs = [pair for pair in map(pair_of, folders) if pair is not None and (pair.is_free or not free_only)]
+    chosen = tuple(pair for pair in pairs if split is None or pair.meta.get("split") == split)
+    if not chosen:
+        splits = sorted({str(pair.meta.get("split")) for pair in pairs})
+        raise UsageError(
+            f"{root}: no pair of split {split!r} among its {len(pairs)} pairs; there are {', '.join(splits)}"
+            if pairs
+            else f"{root}: no pair found; each needs a folder with dem.tif, and rgb.tif or rgb.jpg"
         )
-    return pairs
+    return chosen
+
+
+def pair_of(folder: Path) -> Pair | None:
+    """The pair in a folder, or None when it has no `dem.tif`."""
+    dem = next((folder / name for name in _DEM_NAMES if (folder / name).is_file()), None)
+    if dem is None:
+        return None
+    image = next((folder / name for name in _IMAGE_NAMES if (folder / name).is_file()), None)
+    meta_file = folder / "meta.json"
+    meta: Meta = {}
+    if meta_file.is_file():
+        try:
+            meta = dict(json.loads(meta_file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise InputError(f"{meta_file}: not a JSON object ({error}); correct or remove it") from error
+    return Pair(folder.name, dem, image, meta)
 
 
 def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
@@ -110,15 +130,20 @@ def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
     ------
     GridMismatchError
         Picture and heights differ in shape.
+    InputError
+        No picture, no pixel size or licence in the record, or a picture that is not 8-bit.
     """
-    with open_reader(pair.picture) as reader, open_dem(pair.heights) as heights:
+    missing = [key for key in ("gsd_m", "licence") if key not in pair.meta]
+    if pair.image is None or missing:
+        raise InputError(f"{pair.dem.parent}: training wants a picture rgb.*, and gsd_m and licence in meta.json")
+    with open_reader(pair.image) as reader, open_dem(pair.dem) as heights:
         if reader.grid.shape != heights.grid.shape:
             raise GridMismatchError(
-                f"{pair.folder}: the picture is {reader.grid.shape}, the DEM {heights.grid.shape}; "
+                f"{pair.dem.parent}: the picture is {reader.grid.shape}, the DEM {heights.grid.shape}; "
                 "they must share a grid"
             )
         if reader.dtype != "uint8":
-            raise InputError(f"{pair.picture} is {reader.dtype}; packs hold 8-bit pictures: stretch it first")
+            raise InputError(f"{pair.image} is {reader.dtype}; packs hold 8-bit pictures: stretch it first")
         picture = reader.read(reader.grid.window)
         dem = heights.read(heights.grid.window)[0]
     dem[~np.isfinite(picture).all(axis=0)] = np.nan

@@ -14,10 +14,11 @@ from im2dem.core.errors import GridMismatchError, NoDataError, UsageError
 from im2dem.core.grid import Grid
 from im2dem.core.protocols import RasterReader
 from im2dem.core.raster import Raster
+from im2dem.dataset.pairs import Meta, Pair, find_pairs
 from im2dem.io.geotiff import open_dem, open_reader
 from im2dem.io.warp import warp_to_grid
 
-from .evaluation_pairs import Meta, Pair, Regions, find_pairs, is_same_grid, match_files
+from .evaluation_pairs import Regions, is_same_grid, match_files
 from .evaluation_scene import EvaluateOptions, Scene, pixel_size_m, score_scene
 from .evaluation_table import Evaluation, TileScore, aggregate
 

@@ -2,97 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pyproj import CRS
 
-from im2dem.core.errors import InputError, NotAnImageError, UsageError
+from im2dem.core.errors import NotAnImageError, UsageError
 from im2dem.core.grid import Grid
-
-Meta = dict[str, Any]
+from im2dem.dataset.pairs import Pair, pair_of
 
 _RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".asc", ".hgt")
-_IMAGE_NAMES = ("rgb.tif", "rgb.tiff", "rgb.jpg", "rgb.jpeg", "rgb.png", "rgb.jp2", "rgb.webp")
-_DEM_NAMES = ("dem.tif", "dem.tiff")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture with its true heights.
-
-    Parameters
-    ----------
-    name
-        Name of the folder or file.
-    dem
-        File of the heights.
-    image
-        File of the picture, or None.
-    meta
-        Content of `meta.json`: split, gsd_m, sun_azimuth_deg ...; may be empty.
-    """
-
-    name: str
-    dem: Path
-    image: Path | None = None
-    meta: Meta = field(default_factory=dict)
-
-
-def find_pairs(folder: str | Path, split: str | None = None) -> tuple[Pair, ...]:
-    """The pairs of a data set: subfolders with `dem.tif`, `rgb.tif` (or .jpg, .png ...) and `meta.json`.
-
-    Parameters
-    ----------
-    folder
-        The folder that holds the pairs, or one that holds it under the name `pairs`, or one pair.
-    split
-        Only pairs whose `meta.json` says so ("train", "val", "test"); None: all.
-
-    Returns
-    -------
-    Sorted by name.
-
-    Raises
-    ------
-    UsageError
-        There is no such folder, or no pair in it (of that split).
-    InputError
-        A `meta.json` is not JSON.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; give one with a subfolder for each pair")
-    inner = root / "pairs" if (root / "pairs").is_dir() else root
-    folders = [inner, *sorted(path for path in inner.iterdir() if path.is_dir())]
-    pairs = [pair for pair in map(_pair_of, folders) if pair is not None]
-    chosen = tuple(pair for pair in pairs if split is None or pair.meta.get("split") == split)
-    if not chosen:
-        splits = sorted({str(pair.meta.get("split")) for pair in pairs})
-        raise UsageError(
-            f"{root}: no pair of split {split!r} among its {len(pairs)} pairs; there are {', '.join(splits)}"
-            if pairs
-            else f"{root}: no pair found; each needs a folder with dem.tif, and rgb.tif or rgb.jpg"
-        )
-    return chosen
-
-
-def _pair_of(folder: Path) -> Pair | None:
-    dem = next((folder / name for name in _DEM_NAMES if (folder / name).is_file()), None)
-    if dem is None:
-        return None
-    image = next((folder / name for name in _IMAGE_NAMES if (folder / name).is_file()), None)
-    meta_file = folder / "meta.json"
-    meta: Meta = {}
-    if meta_file.is_file():
-        try:
-            meta = dict(json.loads(meta_file.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise InputError(f"{meta_file}: not a JSON object ({error}); correct or remove it") from error
-    return Pair(folder.name, dem, image, meta)
 
 
 def match_files(pred: Path, truth: Path) -> tuple[list[tuple[Pair, Pair]], list[str]]:
@@ -142,7 +61,7 @@ def _height_models(folder: Path) -> dict[str, Pair]:
         if path.is_file() and path.suffix.lower() in _RASTER_SUFFIXES
     }
     inner = folder / "pairs" if (folder / "pairs").is_dir() else folder
-    pairs = (_pair_of(path) for path in sorted(inner.iterdir()) if path.is_dir())
+    pairs = (pair_of(path) for path in sorted(inner.iterdir()) if path.is_dir())
     return found | {pair.name: pair for pair in pairs if pair is not None}
 
 

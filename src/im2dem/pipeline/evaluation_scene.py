@@ -16,8 +16,8 @@ from im2dem.core.grid import Grid, Window
 from im2dem.core.metrics_tile import Scores, TileOptions, TileTruth, score_tile
 from im2dem.core.metrics_uncertainty import ErrorLaw
 from im2dem.core.protocols import RasterReader
+from im2dem.dataset.pairs import Pair
 
-from .evaluation_pairs import Pair
 from .evaluation_table import TileScore
 
 

@@ -89,7 +89,7 @@ class PredictOptions:
         if self.sun is not None and not (-360 <= self.sun[0] <= 360 and 0 < self.sun[1] <= 90):
             raise UsageError(
                 f"the sun stands at azimuth {self.sun[0]} and elevation {self.sun[1]} degrees; wanted: azimuth "
-                "clockwise from north (-360 to 360) and elevation above the horizon (over 0 up to 90), e.g. --sun 150,35"
+                "clockwise from north (-360 to 360) and elevation above the horizon (above 0 to 90), e.g. --sun 150,35"
             )
 
 

@@ -47,6 +47,9 @@ COUNTRIES: dict[str, tuple[str, str, tuple[str, ...], str, float]] = {
     "bare": ("grey_rock", "soil", ("soil",), "dark_rock", 1.0),
 }
 
+# Relief over which vegetation thins out with height.
+ZONED_RELIEF_M = 700.0
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -229,6 +232,13 @@ def land_cover(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Genera
     height = (dem - dem.mean()) / (dem.std() + 1.0)
     mixing = patch + look.cover_by_relief * (height * rng.normal(0, 0.8) + aspect_north * rng.normal(0.3, 0.8))
     albedo = _mix(albedo, second, share(mixing, rng.uniform(0.0, 0.6), rng.uniform(0.05, 0.4)))
+    if float(np.ptp(dem)) > ZONED_RELIEF_M and rng.random() < 0.6:  # above the trees: meadow, scree, rock
+        above = _reflectance(
+            str(rng.choice(["grass", "dry_grass", "soil", "grey_rock", "pale_rock", "dark_rock"])), rng
+        )
+        albedo = _mix(
+            albedo, above, share(height + 0.3 * freedom * patch, rng.uniform(0.1, 0.5), rng.uniform(0.05, 0.3))
+        )
     steep = slope + freedom * 0.15 * patch
     albedo = _mix(albedo, _reflectance(steep_cover, rng), _step(steep, rng.uniform(0.6, 1.2), 0.3))
     floor = -slope / (float(slope.mean()) + 0.02) + 0.8 * lowness / relief + freedom * patch
@@ -243,8 +253,11 @@ def land_cover(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Genera
         albedo = _mix(
             albedo, _reflectance(str(rng.choice([valley_cover, "sand", "water", "broadleaf"])), rng), 0.8 * stream
         )
-    if look.snow_share > 0:
-        snow = share(height + 0.3 * aspect_north - 0.4 * slope + 0.25 * patch, look.snow_share, 0.1)
+    snow_share = look.snow_share
+    if float(np.ptp(dem)) > 2 * ZONED_RELIEF_M and rng.random() < 0.4:
+        snow_share = max(snow_share, float(rng.uniform(0.02, 0.4)))
+    if snow_share > 0:
+        snow = share(height + 0.3 * aspect_north - 0.4 * slope + 0.25 * patch, snow_share, 0.1)
         albedo = _mix(albedo, _reflectance("snow", rng), snow)
     flat = _step(-slope, -0.01, 0.01)
     water = flat * share(lowness / relief + 0.2 * patch, look.water_share, 0.02)

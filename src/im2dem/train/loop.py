@@ -173,7 +173,8 @@ def train(
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
     workers = max(1, min(8, (os.cpu_count() or 2) - 1)) if device.type == "cuda" else 1
     began, first = time.monotonic(), run.step
-    with ThreadPoolExecutor(workers) as pool:
+    # one thread for each worker: a second pool of OpenMP threads beside the net's would fight over the cores
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         ahead = [pool.submit(sampler.batch, s) for s in range(run.step, min(run.step + 2 * workers, last))]
         while run.step < last:
             batch = ahead.pop(0).result().to(device)

@@ -64,7 +64,7 @@ def relief_loss(
     """
     shape_raw, log_amplitude, log_b = parts
     valid = batch.valid
-    shape, _ = normalise(shape_raw, valid, 1e-3)
+    shape, own_spread = normalise(shape_raw, valid, 1e-3)
     target, spread = normalise(batch.relief, valid, AMPLITUDE_FLOOR)
     relief_m = spread * SLOPE_UNIT_PX * batch.gsd_m * 1.25
     weight = relief_m / (relief_m + relief_floor_m)
@@ -73,8 +73,9 @@ def relief_loss(
     kept, _ = flat.topk(int(flat.shape[1] * (1 - TRIM)), dim=1, largest=False)
     shape_term = (weight * kept.sum(1) / (valid.sum(dim=(1, 2, 3)) * (1 - TRIM)).clamp_min(1)).mean()
 
-    amplitude_term = (log_amplitude[:, 0] - spread.log()).abs().mean()
-    predicted = shape * log_amplitude.exp()[:, :, None, None]
+    log_spread = log_amplitude[:, 0] + own_spread.log()
+    amplitude_term = (log_spread - spread.log()).abs().mean()
+    predicted = shape * log_spread.exp()[:, None, None, None]
     inner = F.max_pool2d(1 - valid, 3, 1, 1)[:, :, 1:-1, 1:-1] < 0.5
     inner_weight = weight[:, None, None, None] * inner.float()
     p, z = slopes(shape * spread[:, None, None, None]), slopes(batch.relief)

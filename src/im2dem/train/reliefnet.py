@@ -1,8 +1,9 @@
 """ReliefNet: a small U-Net conditioned on sun, pixel size and latitude; relief shape, amplitude and sigma.
 
 The output is in *slope units*: height above the tile's mean over 32 pixel sizes, so that the same number means the
-same steepness at 10, 30 and 90 m. The net predicts a shape of zero mean and unit mean absolute deviation and one
-log-amplitude for the tile; their product is the relief.
+same steepness at 10, 30 and 90 m. The net predicts a shape of zero mean and one log-amplitude for the tile;
+their product is the relief. The shape is not normalised inside the net: a larger tile holds longer waves, and the
+scale of the short ones must not depend on the size of the tile.
 
 All convolutions are dense 3 x 3: on a CPU with matrix instructions they train about six times as many chips a second
 as depthwise ones of the same depth (docs/decisions/0003-dense-convolutions.md).
@@ -28,6 +29,8 @@ IMAGE_STD = 0.25
 LOG_AMPLITUDE_START = -1.5
 LOG_B_RANGE = (-4.0, 2.0)
 STRIDE = 32
+# Zeros beyond the edge tell a net where it is in the crop, and it learns blobs at edges instead of relief.
+PADDING = "replicate"
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,14 @@ class ReliefNetConfig:
     encoder
         "plain": convolutions trained from scratch; "lite0": EfficientNet-Lite0 with its ImageNet weights.
     widths
-        Channels at strides 2, 4, 8, 16, 32 ("plain" encoder) and of the decoder at strides 2 to 16.
+        Channels of the "plain" encoder at strides 2, 4, 8 ..., and of the decoder at all of these but the last; five of
+        them for "lite0".
     embedding
         Size of the embedded condition.
     """
 
     encoder: str = "plain"
-    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+    widths: tuple[int, ...] = (24, 48, 96, 160)
     embedding: int = 64
 
 
@@ -87,10 +91,10 @@ class Block(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, embedding: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False, padding_mode=PADDING)
         self.bn1 = nn.BatchNorm2d(c_out)
         self.film = FiLM(embedding, c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False, padding_mode=PADDING)
         self.bn2 = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -99,12 +103,12 @@ class Block(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """Features at strides 2, 4, 8, 16, 32 from scratch."""
+    """Features at strides 2, 4, 8 ... from scratch."""
 
     def __init__(self, widths: tuple[int, ...], embedding: int) -> None:
         super().__init__()
         self.channels = widths
-        self.stem = nn.Conv2d(3 + 2, widths[0], 5, 2, 2)
+        self.stem = nn.Conv2d(3 + 2, widths[0], 5, 2, 2, padding_mode=PADDING)
         pairs = zip((widths[0], *widths), widths, strict=False)
         self.blocks = nn.ModuleList(Block(c_in, c_out, embedding) for c_in, c_out in pairs)
 
@@ -133,26 +137,26 @@ class ReliefNet(nn.Module):
         self.is_plain = self.config.encoder == "plain"
         self.encoder = PlainEncoder(widths, embedding) if self.is_plain else Lite0Encoder()
         skips = self.encoder.channels
-        self.context = nn.Linear(skips[4], widths[4])
-        self.top = Block(skips[4], widths[4], embedding)
-        self.ups = nn.ModuleList(Block(widths[i + 1] + skips[i], widths[i], embedding) for i in (3, 2, 1, 0))
-        self.head = nn.Conv2d(widths[0], 2, 3, 1, 1)
-        self.amplitude = nn.Sequential(nn.Linear(skips[4] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.context = nn.Linear(skips[-1], widths[-1])
+        self.top = Block(skips[-1], widths[-1], embedding)
+        levels = range(len(widths) - 2, -1, -1)
+        self.ups = nn.ModuleList(Block(widths[i + 1] + skips[i], widths[i], embedding) for i in levels)
+        self.head = nn.Conv2d(widths[0], 2, 3, 1, 1, padding_mode=PADDING)
+        self.amplitude = nn.Sequential(nn.Linear(skips[-1] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def parts(self, image: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Shape (n, 1, h, w) of mean 0 and mean deviation 1, log-amplitude (n, 1), log of b / amplitude as `shape`."""
+        """Shape (n, 1, h, w) of mean 0, its log-amplitude (n, 1), and log of b / amplitude, of the size of `shape`."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
         skips = self.encoder(normed, slope_cue(image, condition), c) if self.is_plain else self.encoder(normed)
-        pooled = skips[4].mean(dim=(2, 3))
-        x = self.top(skips[4], c) + self.context(pooled)[:, :, None, None]
-        for up, skip in zip(self.ups, skips[3::-1], strict=True):
+        pooled = skips[-1].mean(dim=(2, 3))
+        x = self.top(skips[-1], c) + self.context(pooled)[:, :, None, None]
+        for up, skip in zip(self.ups, skips[-2::-1], strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = up(torch.cat([x, skip], dim=1), c)
         out = F.interpolate(self.head(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
         shape, log_b = out[:, :1], out[:, 1:]
         shape = shape - shape.mean(dim=(2, 3), keepdim=True)
-        shape = shape / (shape.abs().mean(dim=(2, 3), keepdim=True) + 1e-3)
         log_amplitude = self.amplitude(torch.cat([pooled, c], dim=1)).float() + LOG_AMPLITUDE_START
         return shape, log_amplitude, log_b.clamp(*LOG_B_RANGE)
 

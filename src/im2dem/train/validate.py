@@ -25,6 +25,7 @@ class Validator:
         self.truths: list[NDArray[np.float32]] = []
         self.conditions: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self.gsd_m: list[float] = []
+        self.scenes: list[str] = []
         for chips in scenes:
             for i in range(len(chips)):
                 self._add(chips, i)
@@ -48,10 +49,11 @@ class Validator:
                 self.images.append(fill(image[(slice(None), *part)]))
                 self.truths.append(truth)
                 self.gsd_m.append(float(chips.gsd_m[i]))
+                self.scenes.append(chips.names[i])
                 self.conditions.append((told, hidden))
 
     def score(self, net: torch.nn.Module, device: torch.device) -> dict[str, float]:
-        """Mean correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor."""
+        """Correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor; by scene."""
         scores = np.array(
             [[self._score_tile(net, i, which, device) for which in (0, 1)] for i in range(len(self.images))]
         )
@@ -63,6 +65,10 @@ class Validator:
             "inverted_hidden": float((hidden <= 0).mean()),
             "sigma_scale": float(np.median(scores[:, 1, 1])),
             "tiles": float(len(self.images)),
+            **{
+                f"r {name}": float(hidden[[s == name for s in self.scenes]].mean())
+                for name in dict.fromkeys(self.scenes)
+            },
         }
 
     @torch.no_grad()
