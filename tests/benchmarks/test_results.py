@@ -17,8 +17,7 @@ from im2dem.core.tiles import TilePlan
 from im2dem.pipeline.evaluate import EvaluateOptions, find_pairs
 from im2dem.runtime.engine import ApplyOptions
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import accuracy
 import drawn_scene
 import exactness
@@ -28,6 +27,7 @@ import report
 import results
 from harness import Bar, Outcome, Setup, Table
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = EvaluateOptions(tile_px=64, min_tile_px=64, draws=50)
 
 

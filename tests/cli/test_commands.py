@@ -151,7 +151,7 @@ def test_evaluate_prints_a_table(im2dem, dem, guess):
 
 
 def test_evaluate_json_has_every_alignment(im2dem, dem, guess):
-    outcome = im2dem("evaluate", guess, dem, "--tile", "64", "--json", "--alignments", "A0,A2")
+    outcome = im2dem("evaluate", guess, dem, "--tile", "128", "--json", "--alignments", "A0,A2")
     assert outcome.code == 0
     rows = {(row["method"], row["alignment"]): row for row in outcome.json["rows"] if row["group"] == "all"}
     # Half the relief: scaled by two it is the truth, up to the rounding of 700 m in single precision.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from im2dem._version import __version__
 from im2dem.core.errors import Im2DemError
 
 from . import console, dataset, evaluate, models, predict, system, training, view
+
+INTERRUPTED = 130
+# Newer versions of typer carry a copy of click and raise that copy's errors; typer exports one of them, and their
+# base is found from it whichever click it is.
+_CliError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="im2dem",
@@ -58,14 +62,15 @@ def main(args: list[str] | None = None) -> int:
 def run(args: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        result = app(args=args, standalone_mode=False)
+        result = app(args=args, prog_name="im2dem", standalone_mode=False)
     except Im2DemError as error:
-        console.errors.print(f"im2dem: {error}", style="bold red", markup=False)
+        console.tell_error(f"im2dem: {error}")
         return error.exit_code
-    except click.ClickException as error:
+    except _CliError as error:
         error.show(file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        console.errors.print("im2dem: interrupted; nothing half-written was left behind", markup=False)
-        return 130
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        result = INTERRUPTED
+    if result == INTERRUPTED:  # newer versions of typer return it
+        console.tell_error("im2dem: interrupted; no half-written output was left; predict goes on with --resume")
     return result if isinstance(result, int) else 0

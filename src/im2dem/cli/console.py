@@ -29,6 +29,11 @@ def start_logging(verbose: bool) -> None:
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
+def tell_error(text: str) -> None:
+    """One sentence on stderr, on one line: a path broken in two can be neither read nor copied."""
+    errors.print(text, style="bold red", markup=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """A line of the human summary, on stdout."""
     sys.stdout.write(text + "\n")
@@ -36,7 +41,7 @@ def say(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """The one machine-readable summary, on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
 
 
 @contextmanager

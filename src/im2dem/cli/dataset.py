@@ -48,14 +48,14 @@ def pack(
     out: Out,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     free: Annotated[bool, typer.Option(help="Leave out pairs under a non-commercial licence.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace packs that are there.")] = False,
 ) -> None:
     """Pack real pairs for training: one .npz a pair in the folder --out. Clouds are dropped from the train split."""
     out.mkdir(parents=True, exist_ok=True)
     pairs = find_pairs(data, split, free_only=free)
     with console.progress_bar() as progress:
         for i, pair in enumerate(pairs):
-            save_chips(
-                out / f"{split}-{pair.name}.npz", read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name)
-            )
+            target = check_target(out / f"{split}-{pair.name}.npz", overwrite)
+            save_chips(target, read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name))
             progress("packing", i + 1, len(pairs))
     console.say(f"packs    {out}  ({len(pairs)} pairs)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from im2dem._version import __version__
-from im2dem.core.errors import OutputError, UsageError
+from im2dem.core.errors import ModelError, OutputError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.protocols import RasterReader, RasterWriter
 from im2dem.core.raster import Raster
@@ -179,7 +180,7 @@ def predict_file(
     options = options or PredictOptions()
     target = check_target(output, options.overwrite)
     side_car = target.with_name(target.name + ".json")
-    check_target(side_car, overwrite=True)
+    check_target(side_car, options.overwrite)
     scratch = target.with_name(target.name + ".part")
     with _reader(source, options) as reader:
         prepared = _prepare(reader, options)
@@ -215,8 +216,15 @@ def summary(prediction: Prediction) -> dict[str, Any]:
         "shape": list(prediction.grid.shape),
         "gsd_m": prediction.grid.gsd_m,
         **prediction.configuration,
-        "report": asdict(prediction.report),
+        "report": _strict(asdict(prediction.report)),
     }
+
+
+def _strict(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def predictor(
@@ -273,6 +281,8 @@ def _reader(source: str | os.PathLike[str] | RasterReader, options: PredictOptio
         with open_reader(source, bands=options.bands, gsd_m=options.gsd_m) as reader:
             yield reader
         return
+    if options.bands is not None or options.gsd_m is not None:
+        raise UsageError("bands and gsd_m are for files; a raster in memory has its bands and its grid already")
     if len(source.bands) != 3:
         raise UsageError(
             f"a picture has three bands (red, green, blue); this one has {len(source.bands)}: {source.bands}"
@@ -283,6 +293,8 @@ def _reader(source: str | os.PathLike[str] | RasterReader, options: PredictOptio
 def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
     card_path = find_model(options.model)
     card = load_card(card_path)
+    if card.direction != "image-to-dem":
+        raise ModelError(f"the model {card.name} goes {card.direction}; heights from a picture need image-to-dem")
     stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
     condition, sun_from = _condition(reader, options)
     model = OnnxModel(card_path, condition=condition, threads=options.threads)

@@ -14,6 +14,7 @@ import io
 import json
 import logging
 import os
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -158,9 +159,18 @@ class Spool:
         self.rows.append(record)
 
     def close(self) -> None:
-        """Close both files; they stay in the folder."""
-        self._tiles.close()
-        self._journal.close()
+        """Close both files; they stay in the folder.
+
+        Raises
+        ------
+        OutputError
+            What was still in memory cannot be written.
+        """
+        try:
+            self._tiles.close()
+            self._journal.close()
+        except OSError as error:
+            raise OutputError(f"{self._tiles.name} cannot be written: {error}; is the disk full?") from error
 
     def __enter__(self) -> Spool:
         return self
@@ -168,7 +178,9 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # an error that is on its way already says more than a failing close would
+        with suppress(OutputError) if kind is not None else nullcontext():
+            self.close()
 
     def _least_size(self) -> int:
         """Bytes that the file of tiles must have for the journal to be true."""

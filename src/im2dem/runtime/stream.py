@@ -31,6 +31,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Charge the time inside the with block to a stage."""
         before = time.perf_counter()
         try:
             yield
@@ -38,6 +39,7 @@ class Clock:
             self.seconds[name] += time.perf_counter() - before
 
     def read_out(self) -> dict[str, float]:
+        """Seconds by stage so far, and "wall": seconds since the clock was made."""
         return {**self.seconds, "wall": time.perf_counter() - self.start}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from im2dem.core.errors import InputError
 from im2dem.core.nodata import fill
 from im2dem.core.scaling import SLOPE_UNIT, Stretch
 from im2dem.dataset.chips import Chips
@@ -29,6 +30,11 @@ class Validator:
         for chips in scenes:
             for i in range(len(chips)):
                 self._add(chips, i)
+        if not self.images:
+            raise InputError(
+                f"the held-out packs (val-*) have no tile of {TILE_PX} px with {LEAST_RELIEF_M:g} m of relief; "
+                "give larger or steeper pairs, or none"
+            )
 
     def _add(self, chips: Chips, i: int) -> None:
         dem = chips.heights_m(i)
