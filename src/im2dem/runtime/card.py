@@ -48,7 +48,9 @@ class ModelCard:
     min_px
         Least side that the net takes, pixels.
     sigma_scale
-        Calibration: factor on the predicted standard deviation.
+        Calibration on validation scenes: factor on the predicted standard deviation.
+    amplitude_scale
+        Calibration on validation scenes: factor on the predicted heights; 1 in the ONNX file itself.
     training_data, limits
         Sources of the training data with their licences, and known limits; one sentence each.
     metrics
@@ -78,6 +80,7 @@ class ModelCard:
     scaling: Mapping[str, Any]
     min_px: int = 64
     sigma_scale: float = 1.0
+    amplitude_scale: float = 1.0
     training_data: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -173,6 +176,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         'like {"percentiles": [1, 99]}',
     ),
     "sigma_scale": (lambda v: _is_number(v) and v > 0, "a positive number"),
+    "amplitude_scale": (lambda v: _is_number(v) and v > 0, "a positive number"),
     "training_data": (_is_texts, "a list of texts"),
     "limits": (_is_texts, "a list of texts"),
     "metrics": (lambda v: isinstance(v, Mapping), "an object"),

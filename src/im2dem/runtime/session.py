@@ -198,7 +198,7 @@ class OnnxModel:
         if relief.shape != (batch.shape[0], 2, *batch.shape[2:]):
             raise ModelError(f"the model {self.card.name} made {relief.shape} of a batch of {batch.shape}")
         out = np.empty(relief.shape, np.float32)
-        np.multiply(relief[:, 0], self._scale, out=out[:, 0])
+        np.multiply(relief[:, 0], self._scale * np.float32(self.card.amplitude_scale), out=out[:, 0])
         # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
         np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
         out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale

@@ -179,6 +179,7 @@ def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> Mode
         scaling={"percentiles": [1.0, 99.0]},
         min_px=64,
         sigma_scale=float(best.get("sigma_scale", 1.0)),
+        amplitude_scale=float(best.get("amplitude_scale", 1.0)),
         limits=LIMITS,
         metrics={"held_out_while_training": dict(best), "steps": recipe.steps, "recipe": recipe.name},
         deepness=deepness(),

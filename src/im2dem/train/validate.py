@@ -70,6 +70,7 @@ class Validator:
             "r_sun_hidden": float(hidden.mean()),
             "inverted_hidden": float((hidden <= 0).mean()),
             "sigma_scale": float(np.median(scores[:, 1, 1])),
+            "amplitude_scale": float(np.median(scores[:, 1, 2])),
             "tiles": float(len(self.images)),
             **{
                 f"r {name}": float(hidden[[s == name for s in self.scenes]].mean())
@@ -78,16 +79,18 @@ class Validator:
         }
 
     @torch.no_grad()
-    def _score_tile(self, net: torch.nn.Module, i: int, which: int, device: torch.device) -> tuple[float, float]:
-        """Correlation with the truth, and the factor that would make half of the errors smaller than their median."""
+    def _score_tile(self, net: torch.nn.Module, i: int, which: int, device: torch.device) -> tuple[float, float, float]:
+        """Correlation with the truth; the factors on sigma and on the heights that would be right for the tile."""
         image = torch.from_numpy(self.images[i])[None].to(device, memory_format=torch.channels_last)
         relief, log_b = net(image, torch.from_numpy(self.conditions[i][which]).to(device))[0].float().cpu().numpy()
         truth = self.truths[i]
         valid = np.isfinite(truth)
         p, z = relief[valid], truth[valid] / (SLOPE_UNIT * self.gsd_m[i])
-        dh = (p - p.mean()) - (z - z.mean())
+        amplitude = float(z.std() / max(p.std(), 1e-6))
+        dh = amplitude * (p - p.mean()) - (z - z.mean())
         # the median of |error| / b of a Laplace distribution is ln 2
-        return float(np.corrcoef(p, z)[0, 1]), float(np.median(np.abs(dh) / np.exp(log_b[valid])) / np.log(2))
+        spread = float(np.median(np.abs(dh) / np.exp(log_b[valid])) / np.log(2))
+        return float(np.corrcoef(p, z)[0, 1]), spread, amplitude
 
 
 def _known(value: float) -> float | None:
