@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 from affine import Affine
-from browser_kit import FLAGS, HOLE, Opened, chromium
 
+from browser_kit import FLAGS, HOLE, Opened, chromium
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.web.page import PageOptions, build_page

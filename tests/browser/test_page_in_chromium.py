@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
-from browser_kit import HOLE, NO_WEBGL
 
+from browser_kit import HOLE, NO_WEBGL
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.web.page import PageOptions, build_page
