@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from im2dem.core.errors import InputError
+from im2dem.core.scaling import SLOPE_UNIT
+from im2dem.core.sun import turn_sun
 from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
 from im2dem.runtime.session import Condition
 
 from .recipe import Augment, Recipe
-
-SLOPE_UNIT_PX = 32.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class Turn:
 
     def azimuth(self, azimuth_deg: float) -> float:
         """Where the sun stands after the turn."""
-        turned = azimuth_deg - 90.0 * self.quarters
-        return (-turned if self.mirror_ew else turned) % 360.0
+        return turn_sun(azimuth_deg, self.quarters, self.mirror_ew)
 
 
 MIRROR_NS = Turn(2, True)
@@ -105,7 +104,7 @@ class Sampler:
         image, relief, valid = _resize(rgb, dem, turn, r.crop_px)
         image = _photograph(image, low, high, r.augment, rng)
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
-        relief = relief / (SLOPE_UNIT_PX * gsd_m)
+        relief = relief / (SLOPE_UNIT * gsd_m)
         mean = (relief * valid).sum() / valid.sum()
         image = image * valid + (image * valid).sum((1, 2), keepdim=True) / valid.sum() * (1 - valid)
         return image, torch.from_numpy(condition), (relief - mean) * valid, valid, torch.tensor(gsd_m)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .batches import SLOPE_UNIT_PX, Batch
+from im2dem.core.scaling import SLOPE_UNIT
+
+from .batches import Batch
 from .recipe import LossWeights
 
 # One metre on a 10 m pixel in slope units: below this, log-amplitudes are not told apart.
@@ -44,7 +46,7 @@ def gradient_loss(shape: Tensor, target: Tensor, valid: Tensor, weight: Tensor) 
 
 def slopes(relief: Tensor) -> Tensor:
     """Slopes (rise over run) along rows and columns of relief in slope units, shape (n, 2, h - 2, w - 2)."""
-    rise = relief * SLOPE_UNIT_PX
+    rise = relief * SLOPE_UNIT
     along_x = (rise[:, :, 1:-1, 2:] - rise[:, :, 1:-1, :-2]) / 2
     along_y = (rise[:, :, 2:, 1:-1] - rise[:, :, :-2, 1:-1]) / 2
     return torch.cat([along_x, along_y], dim=1)
@@ -66,7 +68,7 @@ def relief_loss(
     valid = batch.valid
     shape, own_spread = normalise(shape_raw, valid, 1e-3)
     target, spread = normalise(batch.relief, valid, AMPLITUDE_FLOOR)
-    relief_m = spread * SLOPE_UNIT_PX * batch.gsd_m * 1.25
+    relief_m = spread * SLOPE_UNIT * batch.gsd_m * 1.25
     weight = relief_m / (relief_m + relief_floor_m)
     error = (shape - target).abs() * valid
     flat = error.flatten(1)
