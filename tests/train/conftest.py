@@ -24,12 +24,12 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def chips() -> Chips:
     """Six rendered chips of drawn hills, kind "rendered"."""
-    from im2dem.dataset.synth import HeightSource, SynthOptions, make_chips
+    from im2dem.dataset.synth import DemSource, SynthOptions, make_chips
 
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:240, :240] / 30.0
     dem = 150 * sum(rng.normal() * np.sin(a * x + b * y + c) for a, b, c in rng.normal(0, 2, (8, 3)))
-    source = HeightSource("drawn", "public domain", dem.astype(np.float32), 30.0, 40.0)
+    source = DemSource("drawn", "public domain", dem.astype(np.float32), 30.0, 40.0)
     return make_chips([source], SynthOptions(count=6, size_px=96, seed=1))
 
 

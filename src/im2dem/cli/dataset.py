@@ -9,7 +9,7 @@ import typer
 
 from im2dem.core.errors import UsageError
 from im2dem.dataset.chips import save_chips
-from im2dem.dataset.pairs import find_height_sources, find_pairs, read_pair
+from im2dem.dataset.pairs import find_dem_sources, find_pairs, read_pair
 from im2dem.dataset.synth import SynthOptions, make_chips
 from im2dem.io.atomic import check_target
 
@@ -33,7 +33,7 @@ def synth(
     if count < 1 or size < 32:
         raise UsageError(f"--count of at least 1 and --size of at least 32 are wanted, got {count} and {size}")
     target = check_target(out, overwrite)
-    sources = [source for path in dem for source in find_height_sources(path)]
+    sources = [source for path in dem for source in find_dem_sources(path)]
     with console.progress_bar() as progress:
         chips = make_chips(
             sources, SynthOptions(count, size, seed), lambda done, total: progress("rendering", done, total)

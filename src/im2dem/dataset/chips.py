@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from im2dem.core.errors import GridMismatchError, InputError
+from im2dem.io.atomic import publish
 
 VOID = -32768
 DEM_STEP_M = 0.25
@@ -99,7 +100,7 @@ def save_chips(path: Path, chips: Chips) -> None:
             names=np.array(chips.names),
             provenance=np.array(json.dumps(chips.provenance)),
         )
-    part.replace(path)
+    publish(part, path)
 
 
 def load_chips(path: Path) -> Chips:

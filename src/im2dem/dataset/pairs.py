@@ -21,7 +21,7 @@ from im2dem.core.errors import GridMismatchError, InputError, UsageError
 from im2dem.io.geotiff import open_dem, open_reader
 
 from .chips import Chips, quantise_heights
-from .synth import HeightSource
+from .synth import DemSource
 
 CLOUD_DN = 150
 CLOUD_MARGIN_PX = 6
@@ -172,7 +172,7 @@ def cloud(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_dilation(rgb.min(axis=0) > CLOUD_DN, iterations=CLOUD_MARGIN_PX))
 
 
-def find_height_sources(root: Path) -> Iterator[HeightSource]:
+def find_dem_sources(root: Path) -> Iterator[DemSource]:
     """Height models below a folder that an ``index.json`` lists (name, gsd_m, licence), or all GeoTIFFs there.
 
     Raises
@@ -197,6 +197,6 @@ def find_height_sources(root: Path) -> Iterator[HeightSource]:
                 )
             place = grid.lonlat(grid.height / 2, grid.width / 2)
             dem = reader.read(grid.window)[0]
-        yield HeightSource(
+        yield DemSource(
             path.stem, str(record.get("licence", "not stated")), dem, float(gsd_m), place[1] if place else float("nan")
         )

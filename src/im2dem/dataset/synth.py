@@ -18,7 +18,7 @@ MOST_RELIEF_M = 7900.0
 
 
 @dataclass(frozen=True, eq=False)
-class HeightSource:
+class DemSource:
     """A height model to cut windows from.
 
     Parameters
@@ -61,7 +61,7 @@ class SynthOptions:
     least_relief_m: float = 8.0
 
 
-def cut_window(source: HeightSource, size_px: int, zoom: float, rng: np.random.Generator) -> NDArray[np.float32] | None:
+def cut_window(source: DemSource, size_px: int, zoom: float, rng: np.random.Generator) -> NDArray[np.float32] | None:
     """A random window of the source, resampled to `size_px` pixels of `zoom` source pixels; None where it has voids."""
     span = max(round(size_px * zoom), 8)
     height, width = source.dem.shape
@@ -83,8 +83,8 @@ def cut_window(source: HeightSource, size_px: int, zoom: float, rng: np.random.G
 
 
 def draw_relief(
-    sources: Sequence[HeightSource], options: SynthOptions, rng: np.random.Generator
-) -> tuple[HeightSource, NDArray[np.float32], float]:
+    sources: Sequence[DemSource], options: SynthOptions, rng: np.random.Generator
+) -> tuple[DemSource, NDArray[np.float32], float]:
     """A window with some relief: its source, heights in metres and pixel size in metres."""
     areas = np.array([np.sqrt(s.dem.size) for s in sources])
     for _ in range(2000):
@@ -110,7 +110,7 @@ def draw_relief(
 
 
 def make_chips(
-    sources: Sequence[HeightSource], options: SynthOptions, progress: Callable[[int, int], None] | None = None
+    sources: Sequence[DemSource], options: SynthOptions, progress: Callable[[int, int], None] | None = None
 ) -> Chips:
     """Rendered pairs; the same options and sources give the same bytes.
 

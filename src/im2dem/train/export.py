@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import warnings
 from dataclasses import replace
@@ -18,7 +17,7 @@ import torch
 
 from im2dem._version import __version__
 from im2dem.core.errors import InputError, ModelError
-from im2dem.io.atomic import check_target
+from im2dem.io.atomic import check_target, write_bytes
 from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 
 from .loop import BEST, CHECKPOINT, load_run
@@ -147,9 +146,7 @@ def export_run(
         path = Path(scratch) / ONNX_NAME
         to_onnx(run.ema, path)
         difference = check_parity(run.ema, path)
-        part = target.with_name(target.name + ".part")
-        shutil.copyfile(path, part)
-        part.replace(target)
+        write_bytes(target, path.read_bytes(), overwrite=overwrite)
     card = _card(run.recipe, run.best, name, licence)
     card = replace(
         card,

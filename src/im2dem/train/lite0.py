@@ -39,10 +39,6 @@ class SamePad(nn.Module):
 
 def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Depthwise convolution with the padding that the ImageNet weights were trained with."""
-    if stride == 1:
-        return nn.Sequential(
-            nn.Identity(), nn.Conv2d(channels, channels, kernel, 1, kernel // 2, groups=channels, bias=False)
-        )
     return nn.Sequential(
         SamePad(kernel, stride), nn.Conv2d(channels, channels, kernel, stride, 0, groups=channels, bias=False)
     )

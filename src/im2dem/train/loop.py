@@ -19,6 +19,7 @@ from torch import Tensor
 
 from im2dem.core.errors import Im2DemError, OutputError
 from im2dem.dataset.chips import Chips
+from im2dem.io.atomic import publish
 
 from .batches import Batch, Sampler
 from .losses import relief_loss
@@ -118,9 +119,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    publish(part, path)
 
 
 def train(
