@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; make test-a
 
 from im2dem.core.errors import InputError, ModelError, OutputExistsError  # noqa: E402
 from im2dem.dataset.chips import Chips  # noqa: E402
+from im2dem.dataset.training_data import TrainingData  # noqa: E402
 from im2dem.runtime.card import load_card  # noqa: E402
 from im2dem.runtime.session import Condition, OnnxModel  # noqa: E402
 from im2dem.train.export import check_parity, export_run  # noqa: E402
@@ -24,7 +25,7 @@ def run_folder(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     network = {"widths": [4, 6, 8], "embedding": 8}
     small = {"steps": 2, "batch": 2, "crop_px": 64, "bf16": False, "network": network}
-    train(recipe_from_dict(small), ([], [chips], []), folder)
+    train(recipe_from_dict(small), TrainingData(rendered=[chips]), folder)
     return folder
 
 

@@ -1,5 +1,9 @@
 """The loop learns, resumes exactly, and fails before work is lost."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed; make test-a
 
 from im2dem.core.errors import OutputError, UsageError  # noqa: E402
 from im2dem.dataset.chips import Chips  # noqa: E402
+from im2dem.dataset.training_data import TrainingData  # noqa: E402
 from im2dem.train.batches import MIRROR_NS, Sampler, Turn  # noqa: E402
+from im2dem.train.journal import save_checkpoint  # noqa: E402
 from im2dem.train.loop import NotFiniteError, Run, load_run, train  # noqa: E402
 from im2dem.train.recipe import load_recipe  # noqa: E402
 
@@ -31,9 +37,9 @@ def test_forty_steps_on_one_batch_lower_the_loss(chips: Chips, recipe: Callable)
 
 
 def test_four_steps_equal_two_and_two(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
-    whole = train(recipe(), ([], [chips], []), tmp_path / "whole")
-    train(recipe(), ([], [chips], []), tmp_path / "parts", stop_at=2)
-    parts = train(recipe(), ([], [chips], []), tmp_path / "parts")
+    whole = train(recipe(), TrainingData(rendered=[chips]), tmp_path / "whole")
+    train(recipe(), TrainingData(rendered=[chips]), tmp_path / "parts", stop_at=2)
+    parts = train(recipe(), TrainingData(rendered=[chips]), tmp_path / "parts")
     assert parts.step == 4
     assert weights(parts) == weights(whole)
 
@@ -49,28 +55,169 @@ def test_validation_keeps_the_best(chips: Chips, recipe: Callable, tmp_path: Pat
             k: getattr(chips, k)[:1] for k in ("gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_deg", "names")
         },
     )
-    run = train(recipe(), ([], [chips], [scene]), tmp_path / "run")
+    run = train(recipe(), TrainingData(rendered=[chips], held_out=[scene]), tmp_path / "run")
     rows = (tmp_path / "run" / "validation.csv").read_text().splitlines()
     assert len(rows) == 3
     assert load_run(tmp_path / "run" / "best.pt", CPU).best["score"] == run.best["score"]
     assert run.best["sigma_scale"] > 0
+    snapshots = sorted((tmp_path / "run" / "snapshots").iterdir())
+    assert [p.name for p in snapshots] == ["step-0000002.npz", "step-0000004.npz"]
+    with np.load(snapshots[1]) as data:
+        assert data["image"].dtype == np.uint8
+        assert data["relief"].shape == data["truth"].shape == (len(data["names"]), 256, 256)
+
+
+class Stopper:
+    """Sends this process the signal of Ctrl-C after some steps."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.told = after, []
+
+    def row(self, row: dict) -> None:
+        self.told.append(row)
+
+    def step(self, done: int, total: int) -> None:
+        if done == self.after:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_the_step_saves_and_the_run_goes_on_exactly(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    data = TrainingData(rendered=[chips])
+    whole = train(recipe(validate_every=100), data, tmp_path / "whole")
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(validate_every=100), data, tmp_path / "parts", Stopper(3))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert load_run(tmp_path / "parts" / "checkpoint.pt", CPU).step == 3
+    assert weights(train(recipe(validate_every=100), data, tmp_path / "parts")) == weights(whole)
+
+
+def test_rows_of_steps_that_a_kill_threw_away_are_dropped(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    data = TrainingData(rendered=[chips])
+    train(recipe(), data, tmp_path / "run", stop_at=2)
+    log = tmp_path / "run" / "log.csv"
+    log.write_text("step,loss\n1,0.5\n2,0.4\n3,0.3\n")
+    train(recipe(), data, tmp_path / "run")
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["step", "1", "2"]
+
+
+def test_patience_ends_a_run_that_no_longer_learns(
+    chips: Chips, recipe: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from im2dem.train import loop
+
+    class Falling:
+        def __init__(self, scenes: object) -> None:
+            self.scores = iter(np.linspace(1, 0, 50))
+
+        def score(self, net: object, device: object) -> dict[str, float]:
+            return {"score": float(next(self.scores))}
+
+        def snapshot(self, net: object, device: object) -> dict[str, object]:
+            return {}
+
+    monkeypatch.setattr(loop, "Validator", Falling)
+    data = TrainingData(rendered=[chips], held_out=[chips])
+    run = train(recipe(steps=40, validate_every=1, patience=3), data, tmp_path / "run")
+    assert (run.step, run.best["step"]) == (4, 1)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1})
+
+    class Unsaved:
+        def __reduce__(self) -> object:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="make room and resume"):
+        save_checkpoint(path, {"step": Unsaved()})
+    assert torch.load(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_logs_say_what_the_loader_costs_and_go_to_tensorboard(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    r = recipe(steps=50, batch=1, crop_px=32, validate_every=100)
+    teller = Stopper(-1)
+    train(r, TrainingData(rendered=[chips]), tmp_path / "run", teller)
+    (row,) = teller.told
+    assert 0 <= row["loader_share"] <= 1
+    assert row["chips_per_s"] > 0
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard")
+    board = events.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert board.Scalars("log/loss")[0].value == pytest.approx(row["loss"])
+
+
+def test_the_precision_may_change_between_runs_of_one_process(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    for i, bf16 in enumerate((True, False, True)):
+        run = train(recipe(bf16=bf16, steps=1), TrainingData(rendered=[chips]), tmp_path / str(i))
+        assert run.accelerator.mixed_precision == ("bf16" if bf16 else "no")
+
+
+def test_two_processes_share_the_batches_and_end_with_the_same_weights(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (np.load(tmp_path / f"rank-{rank}.npz") for rank in (0, 1))
+    for key in one.files:
+        if key.startswith("chip"):
+            assert not np.array_equal(one[key], two[key])
+        else:
+            np.testing.assert_array_equal(one[key], two[key])
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from im2dem.dataset.synth import DemSource, SynthOptions, make_chips
+from im2dem.dataset.training_data import TrainingData
+from im2dem.train import loop
+from im2dem.train.recipe import recipe_from_dict
+
+torch.set_num_threads(1)
+out = Path(sys.argv[1])
+y, x = np.mgrid[:200, :200] / 20.0
+dem = (200 * np.sin(x) * np.cos(y)).astype(np.float32)
+chips = make_chips([DemSource("drawn", "public domain", dem, 30.0, 40.0)], SynthOptions(count=4, size_px=64, seed=1))
+small = {"steps": 3, "batch": 2, "crop_px": 32, "bf16": False, "network": {"widths": [4, 6], "embedding": 8}}
+seen = []
+step = loop.Run.train_step
+loop.Run.train_step = lambda run, batch: (seen.append(batch.image.numpy().copy()), step(run, batch))[1]
+run = loop.train(recipe_from_dict(small), TrainingData(rendered=[chips]), out / "run")
+rank = run.accelerator.process_index
+assert run.accelerator.num_processes == 2
+# statistics of batch norm are each process's own; what is learned is shared
+learned = {f"w{i}": p.detach().numpy() for i, p in enumerate(run.net.parameters())}
+np.savez(out / f"rank-{rank}.npz", **learned, **{f"chip{i}": v for i, v in enumerate(seen)})
+"""
 
 
 def test_a_folder_of_another_recipe_is_not_overwritten(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
-    train(recipe(), ([], [chips], []), tmp_path / "run", stop_at=1)
+    train(recipe(), TrainingData(rendered=[chips]), tmp_path / "run", stop_at=1)
     with pytest.raises(OutputError, match="another recipe"):
-        train(recipe(seed=9), ([], [chips], []), tmp_path / "run")
+        train(recipe(seed=9), TrainingData(rendered=[chips]), tmp_path / "run")
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_training(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        train(recipe(), ([], [chips], []), tmp_path / "file" / "run")
+        train(recipe(), TrainingData(rendered=[chips]), tmp_path / "file" / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_and_saves_the_batch(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
     with pytest.raises(NotFiniteError):
-        train(recipe(learning_rate=1e30, clip=1e30, steps=50), ([], [chips], []), tmp_path / "run")
+        train(recipe(learning_rate=1e30, clip=1e30, steps=50), TrainingData(rendered=[chips]), tmp_path / "run")
     assert (tmp_path / "run" / "bad-batch.pt").exists()
 
 

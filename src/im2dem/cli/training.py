@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from im2dem.core.errors import InputError, UsageError
-from im2dem.dataset.chips import load_chips
+from im2dem.core.errors import UsageError
+from im2dem.dataset.training_data import find_training_data
 
 from . import console, extras
 
@@ -19,31 +20,58 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="TOML file, see recipes/.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Pack, or folder of packs; may be repeated.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; a run that is there goes on.")],
+    recipe: Annotated[Path | None, typer.Argument(help="TOML file, see recipes/.", show_default=False)] = None,
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Pack, folder of packs, or folder of pairs; may be repeated.")
+    ] = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run; default: runs/NAME of the recipe.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run to go on with; recipe and data are those it began with.")
+    ] = None,
     settings: Annotated[list[str], typer.Option("--set", help="key=value over the recipe, e.g. loss.normal=0.3.")] = [],  # noqa: B006
     start: Annotated[Path | None, typer.Option(help="Weights of another run to start from (its best.pt).")] = None,
 ) -> None:
     """Train a model. Packs named val-* choose the best weights; an interrupted run goes on from its checkpoint."""
-    loop, recipes = extras.train_room("loop"), extras.train_room("recipe")
-    resolved = recipes.load_recipe(recipe, dict(_setting(s) for s in settings))
-    paths = [p for d in data for p in (sorted(d.glob("*.npz")) if d.is_dir() else [d])]
-    packs = [(p.name.startswith("val-"), load_chips(p)) for p in paths]
-    if not packs:
-        raise InputError(
-            f"no .npz pack in {', '.join(map(str, data))}; make some with `im2dem dataset pack` or `synth`"
-        )
-    real = [c for held, c in packs if not held and c.provenance["kind"] == "real"]
-    rendered = [c for held, c in packs if not held and c.provenance["kind"] == "rendered"]
-    held_out = [c for held, c in packs if held]
-
-    def report(row: dict[str, Any]) -> None:
-        console.errors.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), markup=False)
-
-    run = loop.train(resolved, (real, rendered, held_out), out, report, start)
+    recipes, journal = extras.train_room("recipe"), extras.train_room("journal")
+    if resume is not None:
+        if settings or start or (out and out != resume):
+            raise UsageError("--resume goes on with a run as it was begun: leave out --set, --start and --out")
+        table, files = journal.read_run(resume)
+        if recipe is not None and recipes.complete(recipes.read_table(recipe)) != recipes.complete(table):
+            raise UsageError(f"{recipe} is not the recipe that {resume} was begun with; leave it out, or take --out")
+        out, data = resume, data or files
+    elif recipe is None:
+        raise UsageError("give a recipe (see recipes/), or --resume RUN")
+    else:
+        table = recipes.read_table(recipe, dict(_setting(s) for s in settings))
+    if not data:
+        raise UsageError("give the data to train on: --data PACKS, or a folder of pairs")
+    resolved = recipes.complete(table)
+    out = out or Path("runs") / str(resolved["name"])
+    with console.progress_bar() as progress:
+        reporter = _Reporter(progress)
+        if resolved["kind"] == "relief":
+            loop = extras.train_room("loop")
+            run = loop.train(recipes.recipe_from_dict(table), find_training_data(data), out, reporter, start)
+        else:
+            raise UsageError(f"recipes are of the kind relief or pix2pix, not {resolved['kind']!r}")
     best = f", best {run.best['score']:.3f} at step {run.best['step']}" if run.best else ""
     console.say(f"run      {out}  (step {run.step}{best})")
+
+
+class _Reporter:
+    """Rows as lines and steps as a bar with the time left, both on stderr."""
+
+    def __init__(self, progress: Callable[[str, int, int], None]) -> None:
+        self._progress = progress
+
+    def row(self, row: dict[str, Any]) -> None:
+        console.errors.print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), markup=False)
+
+    def step(self, done: int, total: int) -> None:
+        self._progress("training", done, total)
 
 
 def _setting(text: str) -> tuple[str, str]:

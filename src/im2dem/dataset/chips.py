@@ -8,6 +8,7 @@ A pack is an uncompressed ``.npz``: ``rgb`` uint8 (n, 3, h, w), ``dem`` int16 (n
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from im2dem.io.atomic import publish
 
 VOID = -32768
 DEM_STEP_M = 0.25
+_LARGE = ("rgb", "dem")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +105,15 @@ def save_chips(path: Path, chips: Chips) -> None:
     publish(part, path)
 
 
-def load_chips(path: Path) -> Chips:
+def load_chips(path: Path, mapped: bool = False) -> Chips:
     """Read a pack.
+
+    Parameters
+    ----------
+    path
+        File made by `save_chips`.
+    mapped
+        Leave pictures and heights on disk and map them into memory: for packs larger than the memory.
 
     Raises
     ------
@@ -113,13 +122,34 @@ def load_chips(path: Path) -> Chips:
     """
     try:
         with np.load(path) as data:
-            values = {k: data[k] for k in data.files}
+            values = {k: data[k] for k in data.files if not (mapped and k in _LARGE)}
+        if mapped:
+            values |= {k: _map_member(path, k + ".npy") for k in _LARGE}
         return Chips(
             **{k: values[k] for k in ("rgb", "dem", "gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_deg")},
             names=tuple(str(name) for name in values["names"]),
             provenance=json.loads(str(values["provenance"])),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} is not a pack of chips (made by `im2dem dataset pack` or `synth`): {error}"
         ) from error
+
+
+def _map_member(path: Path, member: str) -> NDArray[Any]:
+    """An array of an uncompressed .npz without reading it: a stored zip holds plain .npy files in a row."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{member} is compressed and cannot be mapped; pack it again")
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        # the local header: 30 bytes, with the lengths of the name and of the extra field in its last four
+        fixed = file.read(30)
+        file.seek(int.from_bytes(fixed[26:28], "little") + int.from_bytes(fixed[28:30], "little"), 1)
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read_header(file)
+        if is_fortran:
+            raise ValueError(f"{member} is in Fortran order; pack it again")
+        return np.memmap(path, dtype=dtype, mode="r", offset=file.tell(), shape=shape)

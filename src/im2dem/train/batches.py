@@ -17,6 +17,7 @@ from im2dem.core.sun import turn_sun
 from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
 from im2dem.runtime.session import Condition
 
+from .guide import draw_guide
 from .recipe import Augment, Recipe
 
 
@@ -25,7 +26,7 @@ class Batch:
     """Tensors of a step.
 
     image (n, 3, s, s) in [0, 1]; condition (n, 8); relief (n, 1, s, s) in slope units with zero mean;
-    valid (n, 1, s, s), 1 where there is truth; gsd_m (n,).
+    valid (n, 1, s, s), 1 where there is truth; gsd_m (n,); guide (n, 4, s, s) for a guided net, else (n, 0, s, s).
     """
 
     image: Tensor
@@ -33,13 +34,27 @@ class Batch:
     relief: Tensor
     valid: Tensor
     gsd_m: Tensor
+    guide: Tensor
+
+    @property
+    def guide_or_none(self) -> Tensor | None:
+        """The guide, None for a net without one."""
+        return self.guide if self.guide.shape[1] else None
+
+    @property
+    def target(self) -> Tensor:
+        """What the net itself has to give: the relief, less the guide's coarse heights; zero mean over valid pixels."""
+        if not self.guide.shape[1]:
+            return self.relief
+        rest = self.relief - self.guide[:, :1] * self.valid
+        mean = rest.sum((1, 2, 3), keepdim=True) / self.valid.sum((1, 2, 3), keepdim=True).clamp_min(1)
+        return (rest - mean) * self.valid
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; images in channels-last order, which the convolutions want."""
         image = self.image.to(device, non_blocking=True, memory_format=torch.channels_last)
-        return Batch(
-            image, *(t.to(device, non_blocking=True) for t in (self.condition, self.relief, self.valid, self.gsd_m))
-        )
+        rest = (self.condition, self.relief, self.valid, self.gsd_m, self.guide)
+        return Batch(image, *(t.to(device, non_blocking=True) for t in rest))
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,11 @@ class Sampler:
         relief = relief / (SLOPE_UNIT * gsd_m)
         mean = (relief * valid).sum() / valid.sum()
         image = image * valid + (image * valid).sum((1, 2), keepdim=True) / valid.sum() * (1 - valid)
-        return image, torch.from_numpy(condition), (relief - mean) * valid, valid, torch.tensor(gsd_m)
+        relief = (relief - mean) * valid
+        guide = torch.zeros(0, *relief.shape[1:])
+        if r.network.guide:
+            guide = draw_guide(relief, valid, (r.augment.prior, r.augment.points), rng)
+        return image, torch.from_numpy(condition), relief, valid, torch.tensor(gsd_m), guide
 
 
 def _weights(pool: Sequence[Chips]) -> NDArray[np.float64]:

@@ -20,9 +20,10 @@ from im2dem.core.errors import InputError, ModelError
 from im2dem.io.atomic import check_target, write_bytes
 from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 
-from .loop import BEST, CHECKPOINT, load_run
+from .journal import BEST, CHECKPOINT
+from .loop import load_run
 from .recipe import Recipe
-from .reliefnet import CONDITION_SIZE, STRIDE, ReliefNet
+from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 
 ONNX_NAME = "model.onnx"
 OPSET = 18
@@ -41,16 +42,22 @@ def to_onnx(net: ReliefNet, path: Path) -> None:
     """Write the net with dynamic batch, height and width; the condition becomes an optional input, default unknown."""
     net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
     n, h, w = (torch.export.Dim(name, min=low, max=256) for name, low in (("n", 1), ("h", 2), ("w", 2)))
-    example = (torch.rand(2, 3, 3 * STRIDE, 4 * STRIDE), torch.zeros(1, CONDITION_SIZE))
+    size = (3 * STRIDE, 4 * STRIDE)
+    example = [torch.rand(2, 3, *size), torch.zeros(1, CONDITION_SIZE)]
+    spatial = {0: n, 2: STRIDE * h, 3: STRIDE * w}
+    shapes: dict[str, Any] = {"image": spatial, "condition": None}
+    if net.config.guide:
+        example.append(torch.rand(2, GUIDE_CHANNELS, *size))
+        shapes["guide"] = spatial
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             net,
-            example,
-            input_names=["image", "condition"],
+            tuple(example),
+            input_names=list(shapes),
             output_names=["relief"],
-            dynamic_shapes={"image": {0: n, 2: STRIDE * h, 3: STRIDE * w}, "condition": None},
+            dynamic_shapes=shapes,
             dynamo=True,
             opset_version=OPSET,
             verbose=False,
@@ -101,9 +108,12 @@ def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
     for n, h, w in ((1, 64, 64), (2, 128, 96), (1, 256, 512)):
         image = rng.random((n, 3, h, w), dtype=np.float32)
         condition = rng.normal(size=(1, CONDITION_SIZE)).astype(np.float32)
+        feeds = {"image": image, "condition": condition}
+        if net.config.guide:
+            feeds["guide"] = rng.normal(0, 0.3, (n, GUIDE_CHANNELS, h, w)).astype(np.float32)
         with torch.no_grad():
-            wanted = net(torch.from_numpy(image), torch.from_numpy(condition)).numpy()
-        (got,) = session.run(["relief"], {"image": image, "condition": condition})
+            wanted = net(*(torch.from_numpy(value) for value in feeds.values())).numpy()
+        (got,) = session.run(["relief"], feeds)
         worst = max(worst, float(np.abs(got - wanted).max()))
     if not worst <= PARITY_TOLERANCE:
         raise ModelError(

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
 
-from im2dem.core.errors import Im2DemError, OutputError
-from im2dem.dataset.chips import Chips
-from im2dem.io.atomic import publish
+from im2dem.core.errors import Im2DemError, UsageError
+from im2dem.dataset.training_data import TrainingData
 
 from .batches import Batch, Sampler
+from .feed import Feed
+from .interrupt import Interrupt
+from .journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from .losses import relief_loss
 from .recipe import Recipe, recipe_from_dict
 from .reliefnet import ReliefNet
 from .validate import Validator
 
-CHECKPOINT = "checkpoint.pt"
-BEST = "best.pt"
 LOG_EVERY = 50
 
 
@@ -44,18 +40,42 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-class Run:
-    """The state of a training run: net, averaged net, optimiser, step."""
+class Parts(nn.Module):
+    """The net seen by the loss: shape, amplitude and sigma apart."""
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, net: ReliefNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, condition: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        return self.net.parts(image, condition, guide)
+
+
+class Run:
+    """The state of a training run: net, averaged net, optimiser, step.
+
+    Parameters
+    ----------
+    recipe
+        Sizes and schedule.
+    device
+        Where the net is.
+    accelerator
+        Precision and gradients of several processes; None: one process in float32, for looking at a run.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device, accelerator: Accelerator | None = None) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.accelerator = recipe, device, accelerator
         self.net = ReliefNet(recipe.network).to(device, memory_format=torch.channels_last)
         self.ema = deepcopy(self.net).eval().requires_grad_(False)
         decay = [p for p in self.net.parameters() if p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        self.parts: nn.Module = Parts(self.net)
+        if accelerator is not None:
+            self.parts = accelerator.prepare_model(self.parts)
         self.step = 0
         self.best: dict[str, Any] = {}
 
@@ -77,19 +97,27 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.best = state["step"], state["best"]
 
+    def start_from(self, path: Path) -> None:
+        """Take up the weights of another run, and nothing else of it."""
+        weights = read_checkpoint(path, self.device)["ema"]
+        self.net.load_weights(weights)
+        self.ema.load_weights(weights)
+
     def train_step(self, batch: Batch) -> tuple[float, dict[str, Tensor]]:
         """One update; returns the loss and its terms."""
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, recipe)
         self.net.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-            parts = self.net.parts(batch.image, batch.condition)
+        parts = self.parts(batch.image, batch.condition, batch.guide_or_none)
         loss, terms = relief_loss(parts, batch, recipe.loss, recipe.relief_floor_m)
         if not torch.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss.item()} at step {self.step}")
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        if self.accelerator is None:
+            loss.backward()
+        else:
+            self.accelerator.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip)
         self.optimiser.step()
         self._average(min(recipe.ema, (1 + self.step) / (10 + self.step)))
@@ -106,27 +134,42 @@ class Run:
                 averaged[name].copy_(value)
 
 
-def load_run(path: Path, device: torch.device) -> Run:
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """The plain values of a checkpoint file.
+
+    Raises
+    ------
+    UsageError
+        The file is not there, or is no checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises what its unpickler, its zip reader and the system raise
+        raise UsageError(f"{path} is not a checkpoint of `im2dem train`: {error}") from error
+    return state
+
+
+def load_run(path: Path, device: torch.device, accelerator: Accelerator | None = None) -> Run:
     """A run from its checkpoint file."""
-    state = torch.load(path, map_location=device, weights_only=True)
-    run = Run(recipe_from_dict(state["recipe"]), device)
+    state = read_checkpoint(path, device)
+    run = Run(recipe_from_dict(state["recipe"]), device, accelerator)
     run.restore(state)
     return run
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write, flush, rename: a kill at any moment leaves the old file or the new one."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        torch.save(state, file)
-    publish(part, path)
+def make_accelerator(bf16: bool) -> Accelerator:
+    """The accelerator of this process; `accelerate launch` makes it one of several."""
+    precision = "bf16" if bf16 else "no"
+    if AcceleratorState._shared_state.get("_mixed_precision", precision) != precision:
+        AcceleratorState._reset_state()  # another run of this process used another precision
+    return Accelerator(mixed_precision=precision)
 
 
 def train(
     recipe: Recipe,
-    chips: tuple[Sequence[Chips], Sequence[Chips], Sequence[Chips]],
+    data: TrainingData,
     out: Path,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    reporter: Reporter | None = None,
     start: Path | None = None,
     stop_at: int | None = None,
 ) -> Run:
@@ -136,12 +179,12 @@ def train(
     ----------
     recipe
         What to do; must equal the one in `out` when resuming.
-    chips
-        Real pairs and rendered pairs to train on, and real pairs to validate on.
+    data
+        Packs to train on and to choose by.
     out
-        Folder of the run: recipe.json, checkpoint.pt, best.pt, log.csv, validation.csv.
-    report
-        Called with every logged row.
+        Folder of the run, see `journal`.
+    reporter
+        Told every step and every logged row.
     start
         Weights of another run to start from (fine-tuning).
     stop_at
@@ -151,96 +194,77 @@ def train(
     ------
     OutputError
         The folder cannot be written.
+    UsageError
+        `start` is no checkpoint, or one of a net of other sizes.
     NotFiniteError
         The loss is NaN; the batch is in ``out/bad-batch.pt``.
+    KeyboardInterrupt
+        After a checkpoint was written.
     """
-    real, rendered, held_out = chips
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    _prepare_folder(out, recipe)
-    (out / "data.txt").write_text("\n".join(data_lines([*real, *rendered])) + "\n")
+    reporter = reporter or Silent()
+    accelerator = make_accelerator(recipe.bf16)
+    device = accelerator.device
+    journal = Journal(out, recipe.to_dict(), accelerator.is_main_process)
+    journal.note_data([*data.real, *data.rendered], data.files)
     checkpoint = out / CHECKPOINT
-    if checkpoint.exists():
-        run = load_run(checkpoint, device)
-    else:
-        run = Run(recipe, device)
-        if start is not None:
-            weights = torch.load(start, map_location=device, weights_only=True)["ema"]
-            run.net.load_state_dict(weights)
-            run.ema.load_state_dict(weights)
-    sampler = Sampler(real, rendered, recipe)
-    validator = Validator(held_out) if held_out else None
+    is_begun = checkpoint.exists()
+    run = load_run(checkpoint, device, accelerator) if is_begun else Run(recipe, device, accelerator)
+    if is_begun:
+        journal.go_on_from(run.step)
+    elif start is not None:
+        run.start_from(start)
+    sampler = Sampler(data.real, data.rendered, recipe)
+    validator = Validator(data.held_out) if data.held_out and accelerator.is_main_process else None
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
-    workers = max(1, min(8, (os.cpu_count() or 2) - 1)) if device.type == "cuda" else 1
-    began, first = time.monotonic(), run.step
-    # one thread for each worker: a second pool of OpenMP threads beside the net's would fight over the cores
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        ahead = [pool.submit(sampler.batch, s) for s in range(run.step, min(run.step + 2 * workers, last))]
-        while run.step < last:
-            batch = ahead.pop(0).result().to(device)
-            if run.step + 2 * workers < last:
-                ahead.append(pool.submit(sampler.batch, run.step + 2 * workers))
+    feed = Feed(sampler, run.step, last, device, (accelerator.process_index, accelerator.num_processes))
+    began, first, saved = time.monotonic(), run.step, run.step if is_begun else -1
+    with Interrupt() as interrupt:
+        for batch in feed:
             try:
                 loss, terms = run.train_step(batch)
             except NotFiniteError:
                 torch.save({"batch": batch.__dict__, "state": run.state()}, out / "bad-batch.pt")
                 raise
+            reporter.step(run.step, recipe.steps)
             if run.step % LOG_EVERY == 0:
-                rate = (run.step - first) * recipe.batch / (time.monotonic() - began)
-                row = {"step": run.step, "loss": loss, **{k: float(v) for k, v in terms.items()}, "chips_per_s": rate}
-                append_row(out / "log.csv", row)
-                report(row)
+                spent = time.monotonic() - began
+                row = {"step": run.step, "loss": loss, **{k: float(v) for k, v in terms.items()}}
+                row["chips_per_s"] = (run.step - first) * recipe.batch * accelerator.num_processes / spent
+                row["loader_share"] = feed.waited_s / spent
+                journal.log("log", row)
+                reporter.row(row)
             if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
-                if validator is not None and _validate(run, validator, out, report):
+                is_over = validator is not None and _validate(run, validator, journal, reporter)
+                journal.save(CHECKPOINT, run.state())
+                saved = run.step
+                if _any(is_over, accelerator):
                     break
-                save_checkpoint(checkpoint, run.state())
-    save_checkpoint(checkpoint, run.state())
+            if interrupt.is_asked:
+                break
+    if run.step != saved:
+        journal.save(CHECKPOINT, run.state())
+    journal.close()
+    if interrupt.is_asked:
+        raise KeyboardInterrupt
     return run
 
 
-def _validate(run: Run, validator: Validator, out: Path, report: Callable[[dict[str, Any]], None]) -> bool:
+def _any(is_over: bool, accelerator: Accelerator) -> bool:
+    """Whether any process says so; only the first one validates."""
+    if accelerator.num_processes == 1:
+        return is_over
+    flag = torch.tensor(float(is_over), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum").item())
+
+
+def _validate(run: Run, validator: Validator, journal: Journal, reporter: Reporter) -> bool:
     """Score the averaged weights, keep the best; True when the patience is over."""
     row = {"step": run.step, **validator.score(run.ema, run.device)}
-    append_row(out / "validation.csv", row)
-    report(row)
+    journal.log("validation", row)
+    journal.snapshot(run.step, validator.snapshot(run.ema, run.device))
+    reporter.row(row)
     if not run.best or row["score"] > run.best["score"]:
         run.best = row
-        save_checkpoint(out / BEST, run.state())
+        journal.save(BEST, run.state())
     patience = run.recipe.patience
     return bool(patience) and run.step - int(run.best["step"]) >= patience * run.recipe.validate_every
-
-
-def _prepare_folder(out: Path, recipe: Recipe) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(recipe.to_dict(), indent=1)
-        path = out / "recipe.json"
-        if path.exists() and json.loads(path.read_text()) != json.loads(text):
-            raise OutputError(f"{out} holds a run of another recipe; give another folder, or remove it")
-        path.write_text(text)
-        probe = out / "space.part"
-        probe.write_bytes(bytes(200_000_000 if recipe.steps > 100 else 1))
-        probe.unlink()
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"the run's folder {out} cannot be written (200 MB are needed): {error}") from error
-
-
-def data_lines(chips: Sequence[Chips]) -> list[str]:
-    """One line for every source of the training data, with its licence, for the model's card."""
-    lines = {
-        f"{c.provenance['kind']}: {source['name']} ({source['licence']})"
-        for c in chips
-        for source in c.provenance["sources"]
-    }
-    return sorted(lines)
-
-
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add a line to a CSV file, with a header when it is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, (float, np.floating)) else v for k, v in row.items()})

@@ -13,6 +13,8 @@ from .recipe import LossWeights
 
 # One metre on a 10 m pixel in slope units: below this, log-amplitudes are not told apart.
 AMPLITUDE_FLOOR = 1e-3
+# Relief that a coarse model leaves to the net: errors count in relation to it down to this many slope units.
+GUIDED_FLOOR = 5e-3
 GRADIENT_SCALES = (1, 2, 4, 8)
 TRIM = 0.2
 
@@ -62,12 +64,17 @@ def relief_loss(
     parts
         Shape, log-amplitude and log b of `ReliefNet.parts`.
     batch
-        Truth in slope units.
+        Truth in slope units; with a guide, what is judged is the net's own part.
+    weights
+        Of the terms.
+    relief_floor_m
+        Chips count std / (std + this) where the shape is judged.
     """
     shape_raw, log_amplitude, log_b = parts
     valid = batch.valid
     shape, own_spread = normalise(shape_raw, valid, 1e-3)
-    target, spread = normalise(batch.relief, valid, AMPLITUDE_FLOOR)
+    relief = batch.target
+    target, spread = normalise(relief, valid, AMPLITUDE_FLOOR)
     relief_m = spread * SLOPE_UNIT * batch.gsd_m * 1.25
     weight = relief_m / (relief_m + relief_floor_m)
     error = (shape - target).abs() * valid
@@ -80,7 +87,7 @@ def relief_loss(
     predicted = shape * log_spread.exp()[:, None, None, None]
     inner = F.max_pool2d(1 - valid, 3, 1, 1)[:, :, 1:-1, 1:-1] < 0.5
     inner_weight = weight[:, None, None, None] * inner.float()
-    p, z = slopes(shape * spread[:, None, None, None]), slopes(batch.relief)
+    p, z = slopes(shape * spread[:, None, None, None]), slopes(relief)
     cosine = (1 + (p * z).sum(1, keepdim=True)) / (
         (1 + (p**2).sum(1, keepdim=True)) * (1 + (z**2).sum(1, keepdim=True))
     ).sqrt()
@@ -90,9 +97,13 @@ def relief_loss(
     slope_term = (steep.abs() * inner.float()).sum() / inner.float().sum().clamp_min(1)
 
     scale = log_amplitude.detach()[:, :, None, None] + log_b
-    dh = (predicted.detach() - batch.relief).abs()
+    dh = (predicted.detach() - relief).abs()
     laplace_term = masked_mean(dh * (-scale).exp() + log_b, valid).mean()
+    # with heights to go by, the amplitude is no guess: the part that the net adds must fit as it is
+    is_guided = (batch.guide[:, 1::2].amax(dim=(1, 2, 3)) > 0).float() if batch.guide.shape[1] else 0 * spread
+    misfit = masked_mean((predicted - relief).abs(), valid) / (spread + GUIDED_FLOOR)
     terms = {
+        "guided": (is_guided * misfit).mean(),
         "shape": shape_term,
         "gradient": gradient_loss(shape, target, valid, weight),
         "normal": normal_term,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ class Augment:
         Largest sigma of added noise, largest added offset, in [0, 1] units.
     blur
         Blurred by up to 1.2 pixels.
+    prior, points
+        How often a guided net is told a coarse height model, and 3 to 100 heights; otherwise the picture alone.
     """
 
     zoom: tuple[float, float] = (0.6, 1.7)
@@ -48,11 +51,13 @@ class Augment:
     noise: float = 0.03
     haze: float = 0.12
     blur: float = 0.2
+    prior: float = 0.5
+    points: float = 0.2
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of `losses.relief_loss`."""
+    """Weights of the terms of `losses.relief_loss`, and of the PatchGAN's (`adversarial`, 0: no discriminator)."""
 
     shape: float = 1.0
     gradient: float = 0.5
@@ -60,6 +65,8 @@ class LossWeights:
     amplitude: float = 0.2
     laplace: float = 0.1
     slope: float = 0.1
+    guided: float = 1.0
+    adversarial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,10 @@ class Recipe:
     ----------
     name
         Of the run.
+    kind
+        "relief".
     steps, batch, crop_px, seed
-        Length, chips a step, side of a chip, seed of all chance.
+        Length, chips a step (of each process), side of a chip, seed of all chance.
     real_share
         Share of chips from real pairs at the first and at the last step, linear between.
     learning_rate, weight_decay, warmup_steps, clip, ema
@@ -83,6 +92,7 @@ class Recipe:
     """
 
     name: str = "relief"
+    kind: str = "relief"
     steps: int = 20000
     batch: int = 32
     crop_px: int = 160
@@ -107,12 +117,23 @@ class Recipe:
 
 
 def load_recipe(path: Path, overrides: dict[str, str] | None = None) -> Recipe:
-    """Read a recipe; `overrides` maps dotted keys ("loss.normal") to TOML values as text.
+    """A relief recipe from its file; see `read_table`.
 
     Raises
     ------
     UsageError
-        A key that no recipe has, or a value of the wrong kind.
+        The file cannot be read, a key that no recipe has, or a value of the wrong kind.
+    """
+    return recipe_from_dict(read_table(path, overrides))
+
+
+def read_table(path: Path, overrides: dict[str, str] | None = None) -> dict[str, Any]:
+    """The plain values of a recipe file; `overrides` maps dotted keys ("loss.normal") to TOML values as text.
+
+    Raises
+    ------
+    UsageError
+        The file, or a value of `overrides`, is not TOML.
     """
     try:
         table = tomllib.loads(path.read_text())
@@ -124,15 +145,34 @@ def load_recipe(path: Path, overrides: dict[str, str] | None = None) -> Recipe:
             here[last] = tomllib.loads(f"v = {value}")["v"]
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"the recipe {path} cannot be read: {error}") from error
-    return recipe_from_dict(table)
+    return table
 
 
 def recipe_from_dict(table: dict[str, Any]) -> Recipe:
     """A recipe from plain values, those missing at their defaults."""
-    return _fill(Recipe(), table, "")
+    filled: Recipe = fill_recipe(Recipe(), table)
+    if filled.kind != "relief":
+        raise UsageError(f"a recipe of kind {filled.kind!r} is not one for a relief net")
+    return filled
 
 
-def _fill(default: Any, table: dict[str, Any], prefix: str) -> Any:
+def complete(table: dict[str, Any]) -> dict[str, Any]:
+    """The plain values of a recipe of any kind, the missing ones at their defaults."""
+    kind = table.get("kind", "relief")
+    if kind != "relief":
+        raise UsageError(f"recipes are of the kind relief or pix2pix, not {kind!r}")
+    plain: dict[str, Any] = json.loads(json.dumps(recipe_from_dict(table).to_dict()))  # lists, as in recipe.json
+    return plain
+
+
+def fill_recipe(default: Any, table: dict[str, Any], prefix: str = "") -> Any:
+    """A copy of a dataclass `default`, possibly nested, with the values of `table` in it.
+
+    Raises
+    ------
+    UsageError
+        A key that `default` does not have, or a value of another kind than the default's.
+    """
     known = {f.name: getattr(default, f.name) for f in fields(default)}
     changes: dict[str, Any] = {}
     for key, value in table.items():
@@ -140,7 +180,7 @@ def _fill(default: Any, table: dict[str, Any], prefix: str) -> Any:
             raise UsageError(f"unknown key {prefix}{key} in the recipe; known here: {', '.join(known)}")
         old = known[key]
         if is_dataclass(old):
-            changes[key] = _fill(old, value, f"{prefix}{key}.")
+            changes[key] = fill_recipe(old, value, f"{prefix}{key}.")
         elif isinstance(old, tuple):
             changes[key] = tuple(value)
         elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):

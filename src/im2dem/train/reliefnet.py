@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from im2dem.core.errors import UsageError
+
 from .lite0 import Lite0Encoder
 
 CONDITION_SIZE = 8
@@ -29,6 +31,9 @@ IMAGE_STD = 0.25
 LOG_AMPLITUDE_START = -1.5
 LOG_B_RANGE = (-4.0, 2.0)
 STRIDE = 32
+GUIDE_CHANNELS = 4
+# Relief of a tile is of the order of a quarter of a slope unit: its channels are brought to the size of the others.
+GUIDE_GAIN = (4.0, 1.0, 4.0, 1.0)
 # Zeros beyond the edge tell a net where it is in the crop, and it learns blobs at edges instead of relief.
 PADDING = "replicate"
 
@@ -46,11 +51,14 @@ class ReliefNetConfig:
         them for "lite0".
     embedding
         Size of the embedded condition.
+    guide
+        Whether the net also takes heights that are known: a coarse height model, or points (see `guide.py`).
     """
 
     encoder: str = "plain"
     widths: tuple[int, ...] = (24, 48, 96, 160)
     embedding: int = 64
+    guide: bool = False
 
 
 # Where the morning satellites see the sun when nobody says: south-east, north-east south of the equator.
@@ -105,10 +113,10 @@ class Block(nn.Module):
 class PlainEncoder(nn.Module):
     """Features at strides 2, 4, 8 ... from scratch."""
 
-    def __init__(self, widths: tuple[int, ...], embedding: int) -> None:
+    def __init__(self, widths: tuple[int, ...], embedding: int, cues: int) -> None:
         super().__init__()
         self.channels = widths
-        self.stem = nn.Conv2d(3 + 2, widths[0], 5, 2, 2, padding_mode=PADDING)
+        self.stem = nn.Conv2d(3 + cues, widths[0], 5, 2, 2, padding_mode=PADDING)
         pairs = zip((widths[0], *widths), widths, strict=False)
         self.blocks = nn.ModuleList(Block(c_in, c_out, embedding) for c_in, c_out in pairs)
 
@@ -125,8 +133,9 @@ class ReliefNet(nn.Module):
     """Relief from a picture.
 
     Input: `image` (n, 3, h, w) in [0, 1], h and w multiples of 32; `condition` (n or 1, 8), laid out as
-    `im2dem.runtime.session.Condition` says. Output: (n, 2, h, w): relief, and log of its Laplace
-    scale, in slope units.
+    `im2dem.runtime.session.Condition` says; for a net with a guide `guide` (n, 4, h, w) as `guide.py` says. Output:
+    (n, 2, h, w): relief, and log of its Laplace scale, in slope units. A guided net adds its own part to the coarse
+    heights of the guide's first channel.
     """
 
     def __init__(self, config: ReliefNetConfig | None = None) -> None:
@@ -135,7 +144,10 @@ class ReliefNet(nn.Module):
         embedding, widths = self.config.embedding, self.config.widths
         self.embed = nn.Sequential(nn.Linear(CONDITION_SIZE, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
         self.is_plain = self.config.encoder == "plain"
-        self.encoder = PlainEncoder(widths, embedding) if self.is_plain else Lite0Encoder()
+        if self.config.guide and not self.is_plain:
+            raise UsageError("only the plain encoder takes a guide; set network.encoder = 'plain'")
+        cues = 2 + (GUIDE_CHANNELS if self.config.guide else 0)
+        self.encoder = PlainEncoder(widths, embedding, cues) if self.is_plain else Lite0Encoder()
         skips = self.encoder.channels
         self.context = nn.Linear(skips[-1], widths[-1])
         self.top = Block(skips[-1], widths[-1], embedding)
@@ -144,11 +156,14 @@ class ReliefNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 2, 3, 1, 1, padding_mode=PADDING)
         self.amplitude = nn.Sequential(nn.Linear(skips[-1] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
-    def parts(self, image: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Shape (n, 1, h, w) of mean 0, its log-amplitude (n, 1), and log of b / amplitude, of the size of `shape`."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
-        skips = self.encoder(normed, slope_cue(image, condition), c) if self.is_plain else self.encoder(normed)
+        cues = slope_cue(image, condition)
+        if guide is not None:
+            cues = torch.cat([cues, guide * guide.new_tensor(GUIDE_GAIN)[:, None, None]], dim=1)
+        skips = self.encoder(normed, cues, c) if self.is_plain else self.encoder(normed)
         pooled = skips[-1].mean(dim=(2, 3))
         x = self.top(skips[-1], c) + self.context(pooled)[:, :, None, None]
         for up, skip in zip(self.ups, skips[-2::-1], strict=True):
@@ -160,7 +175,28 @@ class ReliefNet(nn.Module):
         log_amplitude = self.amplitude(torch.cat([pooled, c], dim=1)).float() + LOG_AMPLITUDE_START
         return shape, log_amplitude, log_b.clamp(*LOG_B_RANGE)
 
-    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
-        shape, log_amplitude, log_b = self.parts(image, condition)
+    def forward(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> Tensor:
+        shape, log_amplitude, log_b = self.parts(image, condition, guide)
         log_amplitude = log_amplitude[:, :, None, None]
-        return torch.cat([shape * log_amplitude.exp(), log_b + log_amplitude], dim=1)
+        relief = shape * log_amplitude.exp()
+        if guide is not None:
+            relief = relief + guide[:, :1]
+        return torch.cat([relief, log_b + log_amplitude], dim=1)
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up weights of a net of the same sizes; one without a guide gives a guided net that ignores it at first.
+
+        Raises
+        ------
+        UsageError
+            The sizes differ.
+        """
+        own = self.state_dict()
+        stem = "encoder.stem.weight"
+        if self.config.guide and stem in weights and weights[stem].shape[1] + GUIDE_CHANNELS == own[stem].shape[1]:
+            unseen = torch.zeros_like(own[stem][:, -GUIDE_CHANNELS:])
+            weights = {**weights, stem: torch.cat([weights[stem], unseen], dim=1)}
+        try:
+            self.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UsageError(f"these weights are of a net of other sizes: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,21 @@ from im2dem.core.scaling import SLOPE_UNIT, Stretch
 from im2dem.dataset.chips import Chips
 from im2dem.runtime.session import Condition
 
+from .guide import coarse_guide
+from .reliefnet import GUIDE_CHANNELS
+
 TILE_PX = 256
 LEAST_RELIEF_M = 20.0
+SNAPSHOT_TILES = 4
+COARSE_FACTOR = 16
 
 
 class Validator:
-    """Tiles of held-out scenes, scored by correlation with the truth, sun known and unknown."""
+    """Tiles of held-out scenes, scored by correlation with the truth, sun known and unknown.
+
+    A net with a guide is scored without one, and also with block means of 16 pixels as its coarse model: the ratio of
+    its error to that of the coarse heights interpolated.
+    """
 
     def __init__(self, scenes: Sequence[Chips]) -> None:
         self.images: list[NDArray[np.float32]] = []
@@ -64,7 +74,12 @@ class Validator:
             [[self._score_tile(net, i, which, device) for which in (0, 1)] for i in range(len(self.images))]
         )
         told, hidden = scores[:, 0, 0], scores[:, 1, 0]
+        guided: dict[str, float] = {}
+        if net.config.guide:
+            ratios = [self._coarse_ratio(net, i, device) for i in range(len(self.images))]
+            guided = {"coarse_16_rmse_ratio": float(np.mean(ratios))}
         return {
+            **guided,
             "score": float((told.mean() + hidden.mean()) / 2),
             "r_sun_told": float(told.mean()),
             "r_sun_hidden": float(hidden.mean()),
@@ -78,11 +93,31 @@ class Validator:
             },
         }
 
+    def snapshot(self, net: torch.nn.Module, device: torch.device) -> dict[str, Any]:
+        """What the net makes of some tiles, spread over the scenes: names, image, truth and relief in metres."""
+        chosen = np.unique(np.linspace(0, len(self.images) - 1, SNAPSHOT_TILES).round().astype(int))
+        reliefs = [self._predict(net, i, 1, None, device)[0] * SLOPE_UNIT * self.gsd_m[i] for i in map(int, chosen)]
+        return {
+            "names": np.array([self.scenes[i] for i in chosen]),
+            "image": np.stack([np.rint(self.images[i] * 255).astype(np.uint8) for i in chosen]),
+            "truth": np.stack([self.truths[i] for i in chosen]).astype(np.float32),
+            "relief": np.stack(reliefs).astype(np.float32),
+        }
+
     @torch.no_grad()
+    def _predict(
+        self, net: torch.nn.Module, i: int, which: int, guide: torch.Tensor | None, device: torch.device
+    ) -> NDArray[np.float32]:
+        image = torch.from_numpy(self.images[i])[None].to(device, memory_format=torch.channels_last)
+        condition = torch.from_numpy(self.conditions[i][which]).to(device)
+        if net.config.guide:
+            guide = torch.zeros(GUIDE_CHANNELS, *self.truths[i].shape) if guide is None else guide
+            return np.asarray(net(image, condition, guide[None].to(device))[0].float().cpu())
+        return np.asarray(net(image, condition)[0].float().cpu())
+
     def _score_tile(self, net: torch.nn.Module, i: int, which: int, device: torch.device) -> tuple[float, float, float]:
         """Correlation with the truth; the factors on sigma and on the heights that would be right for the tile."""
-        image = torch.from_numpy(self.images[i])[None].to(device, memory_format=torch.channels_last)
-        relief, log_b = net(image, torch.from_numpy(self.conditions[i][which]).to(device))[0].float().cpu().numpy()
+        relief, log_b = self._predict(net, i, which, None, device)
         truth = self.truths[i]
         valid = np.isfinite(truth)
         p, z = relief[valid], truth[valid] / (SLOPE_UNIT * self.gsd_m[i])
@@ -91,6 +126,16 @@ class Validator:
         # the median of |error| / b of a Laplace distribution is ln 2
         spread = float(np.median(np.abs(dh) / np.exp(log_b[valid])) / np.log(2))
         return float(np.corrcoef(p, z)[0, 1]), spread, amplitude
+
+    def _coarse_ratio(self, net: torch.nn.Module, i: int, device: torch.device) -> float:
+        """Error with a coarse model over that of the coarse model alone, RMSE about the mean."""
+        truth = torch.from_numpy(self.truths[i] / np.float32(SLOPE_UNIT * self.gsd_m[i]))[None]
+        valid = torch.isfinite(truth).float()
+        guide = coarse_guide(torch.nan_to_num(truth), valid, COARSE_FACTOR)
+        relief = torch.from_numpy(self._predict(net, i, 0, guide, device)[0])
+        keep = valid[0] > 0
+        own, coarse = (relief - truth[0])[keep], (guide[0] - truth[0])[keep]
+        return float(own.std() / coarse.std())
 
 
 def _known(value: float) -> float | None:
