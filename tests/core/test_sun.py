@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from im2dem.core.errors import UsageError
-from im2dem.core.sun import solar_position, sun_at_local_solar_time, turn_sun
+from im2dem.core.sun import solar_position, sun_at_local_solar_time, turn_sun, turns_into
 from im2dem.core.terrain import hillshade
 
 
@@ -98,3 +98,16 @@ def test_north_south_mirror_is_flipud():
     dem = lopsided_hill()
     shade = hillshade(np.flipud(dem), (10.0, 10.0), turn_sun(100.0, 2, mirror_ew=True))
     np.testing.assert_allclose(shade, np.flipud(hillshade(dem, (10.0, 10.0), 100.0)), atol=1e-9)
+
+
+@given(st.floats(0, 360), st.sampled_from([(90.0, 180.0), (0.0, 90.0), (180.0, 270.0)]))
+def test_every_sun_can_be_turned_into_a_quadrant(azimuth: float, sector: tuple[float, float]):
+    turns = turns_into(sector, azimuth)
+    assert len(turns) >= 2
+    for turn in turns:
+        assert sector[0] <= turn_sun(azimuth, *turn) <= sector[1]
+
+
+def test_a_sun_that_stands_there_needs_no_turn():
+    assert turns_into((90.0, 180.0), 150.0)[0] == (0, False)
+    assert len(turns_into((0.0, 360.0), 150.0)) == 8

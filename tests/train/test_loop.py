@@ -251,6 +251,17 @@ def test_the_sun_turns_with_the_picture(turn: Turn) -> None:
     assert abs((found - turn.azimuth(azimuth) + 180) % 360 - 180) < 1.5
 
 
+def test_a_told_sun_stands_in_the_sector_and_a_hidden_one_where_it_was(chips: Chips, recipe: Callable) -> None:
+    told = recipe(batch=24, augment={"hide_sun_rendered": 0.0})
+    condition = Sampler([], [chips], told).batch(0).condition.numpy()
+    azimuth = np.degrees(np.arctan2(condition[:, 0], condition[:, 1])) % 360
+    assert float(condition[:, 3].min()) == 1
+    assert 89.9 <= azimuth.min() < azimuth.max() <= 180.1
+    assert len(np.unique(azimuth.round())) > 6  # each of the six chips in two turns
+    hidden = Sampler([], [chips], recipe(batch=24, augment={"hide_sun_rendered": 1.0})).batch(0).condition
+    assert float(hidden[:, :4].abs().max()) == 0
+
+
 def test_mirror_north_south_is_what_it_says() -> None:
     picture = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     np.testing.assert_array_equal(MIRROR_NS.apply(picture), picture[::-1])

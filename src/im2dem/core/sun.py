@@ -124,3 +124,25 @@ def turn_sun(azimuth_deg: float, quarter_turns: int = 0, mirror_ew: bool = False
     turned = azimuth_deg - 90.0 * quarter_turns
     # A tiny negative angle leaves 360 itself, which the second remainder makes 0.
     return (-turned if mirror_ew else turned) % 360.0 % 360.0
+
+
+def turns_into(sector_deg: tuple[float, float], azimuth_deg: float) -> list[tuple[int, bool]]:
+    """The turns that bring the sun into a sector; of a quadrant at least two of the eight do.
+
+    Parameters
+    ----------
+    sector_deg
+        From and to, degrees clockwise from north, both included.
+    azimuth_deg
+        Azimuth over the picture as it is.
+
+    Returns
+    -------
+    (quarter turns, mirrored) as `turn_sun` takes them, no turn at all first.
+
+    >>> turns_into((90.0, 180.0), 45.0)
+    [(3, False), (2, True)]
+    """
+    low, high = sector_deg
+    turns = [(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)]
+    return [turn for turn in turns if low <= turn_sun(azimuth_deg, *turn) <= high]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from im2dem.core.errors import InputError
 from im2dem.core.scaling import SLOPE_UNIT
-from im2dem.core.sun import turn_sun
+from im2dem.core.sun import turn_sun, turns_into
 from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
 from im2dem.runtime.session import Condition
 
@@ -159,7 +159,8 @@ def _place(
     sun_known = bool(np.isfinite(azimuth)) and rng.random() >= hide
     tell_latitude = bool(np.isfinite(latitude)) and rng.random() >= augment.hide_latitude
     if sun_known:
-        turn = Turn(int(rng.integers(4)), bool(rng.random() < 0.5))
+        turns = turns_into(augment.sun_sector_deg, azimuth)
+        turn = Turn(*turns[int(rng.integers(len(turns)))])
         # a latitude goes with a sun in the south or north: say it only when the turn keeps that true
         tell_latitude = tell_latitude and turn.quarters % 2 == 0
     elif tell_latitude and rng.random() < 0.25:

@@ -21,6 +21,9 @@ class Augment:
     ----------
     zoom
         Source pixels per training pixel, drawn log-uniformly between these two.
+    sun_sector_deg
+        Pictures with a known sun are turned so that it stands between these two azimuths; the card tells the runtime
+        to do the same. (0, 360): all eight turns.
     hide_sun_real, hide_sun_rendered
         How often the sun is not told to the net.
     hide_gsd, hide_latitude
@@ -40,6 +43,7 @@ class Augment:
     """
 
     zoom: tuple[float, float] = (0.6, 1.7)
+    sun_sector_deg: tuple[float, float] = (90.0, 180.0)
     hide_sun_real: float = 0.5
     hide_sun_rendered: float = 0.3
     hide_gsd: float = 0.2
