@@ -67,6 +67,21 @@ def test_validation_keeps_the_best(chips: Chips, recipe: Callable, tmp_path: Pat
         assert data["relief"].shape == data["truth"].shape == (len(data["names"]), 256, 256)
 
 
+def test_with_an_opponent_four_steps_equal_two_and_two_and_the_judge_learns(
+    chips: Chips, recipe: Callable, tmp_path: Path
+) -> None:
+    r = recipe(loss={"adversarial": 0.2})
+    data = TrainingData(rendered=[chips])
+    whole = train(r, data, tmp_path / "whole")
+    train(r, data, tmp_path / "parts", stop_at=2)
+    parts = train(r, data, tmp_path / "parts")
+    assert weights(parts) == weights(whole)
+    assert weights(train(recipe(), data, tmp_path / "alone")) != weights(whole)
+    batch = Sampler([], [chips], r).batch(0)
+    judged = [float(whole.train_step(batch)[1]["judge"]) for _ in range(25)]
+    assert np.mean(judged[-5:]) < np.mean(judged[:5])
+
+
 class Stopper:
     """Sends this process the signal of Ctrl-C after some steps."""
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from im2dem.core.errors import Im2DemError, UsageError
 from im2dem.dataset.training_data import TrainingData
 
+from .adversary import Adversary
 from .batches import Batch, Sampler
 from .feed import Feed
 from .interrupt import Interrupt
@@ -76,6 +77,11 @@ class Run:
         self.parts: nn.Module = Parts(self.net)
         if accelerator is not None:
             self.parts = accelerator.prepare_model(self.parts)
+        self.adversary: Adversary | None = None
+        if recipe.loss.adversarial > 0:
+            if accelerator is not None and accelerator.num_processes > 1:
+                raise UsageError("loss.adversarial works in one process alone; set it to 0 or launch one")
+            self.adversary = Adversary(recipe.loss.adversarial, device)
         self.step = 0
         self.best: dict[str, Any] = {}
 
@@ -88,6 +94,7 @@ class Run:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "best": self.best,
+            "adversary": self.adversary.state() if self.adversary else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -96,6 +103,8 @@ class Run:
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.best = state["step"], state["best"]
+        if self.adversary:
+            self.adversary.restore(state["adversary"])
 
     def start_from(self, path: Path) -> None:
         """Take up the weights of another run, and nothing else of it."""
@@ -113,14 +122,19 @@ class Run:
         loss, terms = relief_loss(parts, batch, recipe.loss, recipe.relief_floor_m)
         if not torch.isfinite(loss):
             raise NotFiniteError(f"the loss is {loss.item()} at step {self.step}")
+        total = loss
+        if self.adversary:
+            total = loss + self.adversary.pull(parts, batch, loss, self.net.head.weight)
         self.optimiser.zero_grad(set_to_none=True)
         if self.accelerator is None:
-            loss.backward()
+            total.backward()
         else:
-            self.accelerator.backward(loss)
+            self.accelerator.backward(total)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip)
         self.optimiser.step()
         self._average(min(recipe.ema, (1 + self.step) / (10 + self.step)))
+        if self.adversary:
+            terms["judge"] = self.adversary.learn(parts, batch)
         self.step += 1
         return loss.item(), terms
 
@@ -195,7 +209,7 @@ def train(
     OutputError
         The folder cannot be written.
     UsageError
-        `start` is no checkpoint, or one of a net of other sizes.
+        `start` is no checkpoint, or one of a net of other sizes; several processes with an adversarial term.
     NotFiniteError
         The loss is NaN; the batch is in ``out/bad-batch.pt``.
     KeyboardInterrupt
