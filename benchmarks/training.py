@@ -1,0 +1,106 @@
+"""How fast training is, what its loader costs, and what mixed precision and the layout of memory buy.
+
+    python benchmarks/training.py [--steps 30]
+
+Drawn relief is rendered for it, so that no data is needed. The loader's share is measured as a ratio of two
+throughputs in one process: batches drawn ahead by the feed, against one batch that is used again and again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import report
+from harness import ROOT, Bar, Outcome, Setup, Table, number, say
+
+LOADER_BAR = 0.05
+
+
+def main() -> int:
+    """Measure and write docs/results/training.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=30, help="timed steps of each row")
+    parser.add_argument("--rounds", type=int, default=3, help="the rows are run in turn this many times")
+    options = parser.parse_args()
+    made_with = report.provenance(Setup(), "training")
+    made_with["command"] = f"python benchmarks/training.py --steps {options.steps} --rounds {options.rounds}"
+    outcome = measure(options.steps, options.rounds)
+    print(report.save(ROOT / "docs/results", "training", made_with, outcome))
+    return 0
+
+
+def measure(steps: int, rounds: int) -> Outcome:
+    """Chips a second of some ways to train the recipe `relief`, in turn."""
+    import torch
+
+    from im2dem.train.recipe import load_recipe
+
+    recipe = load_recipe(ROOT / "recipes/relief.toml")
+    chips = drawn_chips()
+    rows: dict[str, Callable[[], float]] = {
+        "as shipped: bf16, batches drawn ahead": lambda: _rate(recipe, chips, steps, drawn_ahead=True),
+        "one batch again and again, no loader": lambda: _rate(recipe, chips, steps, drawn_ahead=False),
+        "float32": lambda: _rate(dataclasses.replace(recipe, bf16=False), chips, max(steps // 3, 3), drawn_ahead=True),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(rounds):
+        for name, rate in rows.items():
+            rates[name].append(rate())
+            say(f"  {name}: {rates[name][-1]:.1f} chips/s")
+    medians = {name: float(np.median(values)) for name, values in rates.items()}
+    shipped = next(iter(medians.values()))
+    # of rounds run in turn, so that other work on the machine hits both alike
+    pairs = list(zip(*list(rates.values())[:2], strict=True))
+    share = float(np.median([max(0.0, 1 - with_loader / without) for with_loader, without in pairs]))
+    device = "GPU" if torch.cuda.is_available() else "CPU"
+    text = (
+        f"Recipe `relief` on a {device}, {torch.get_num_threads()} threads, batch {recipe.batch} of "
+        f"{recipe.crop_px} px; medians of {rounds} rounds in turn. Ratios compare within this run only."
+    )
+    table = Table(
+        "",
+        ("way", f"chips/s of {recipe.crop_px} px", "ratio"),
+        tuple((name, number(rate, 1), number(rate / shipped, 2)) for name, rate in medians.items()),
+    )
+    bar = Bar("share of the time that the loader costs", "at most 5 %", f"{100 * share:.1f} %", share <= LOADER_BAR)
+    return Outcome((text, table), (bar,))
+
+
+def drawn_chips() -> Any:
+    """Sixteen rendered chips of drawn hills."""
+    from im2dem.dataset.synth import DemSource, SynthOptions, make_chips
+
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:600, :600] / 40.0
+    dem = 150 * sum(rng.normal() * np.sin(a * x + b * y + c) for a, b, c in rng.normal(0, 2, (8, 3)))
+    source = DemSource("drawn", "public domain", dem.astype(np.float32), 30.0, 40.0)
+    return make_chips([source], SynthOptions(count=16, size_px=256, seed=1))
+
+
+def _rate(recipe: Any, chips: Any, steps: int, drawn_ahead: bool) -> float:
+    from im2dem.train.batches import Sampler
+    from im2dem.train.feed import Feed
+    from im2dem.train.loop import Run, make_accelerator
+
+    accelerator = make_accelerator(recipe.bf16)
+    run = Run(recipe, accelerator.device, accelerator)
+    sampler = Sampler([chips], [chips], recipe)
+    warm = 3
+    began = 0.0
+    one = sampler.batch(0).to(accelerator.device)
+    for i, batch in enumerate(
+        Feed(sampler, 0, warm + steps, accelerator.device) if drawn_ahead else [one] * (warm + steps)
+    ):
+        if i == warm:
+            began = time.perf_counter()
+        run.train_step(batch)
+    return steps * recipe.batch / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
