@@ -22,7 +22,7 @@ from im2dem.core.metrics_structure import (
     slope_mae_deg,
     ssim,
 )
-from im2dem.core.metrics_tile import TileOptions, TileTruth, score_tile
+from im2dem.core.metrics_tile import TileOptions, TileTruth, coverage_key, score_tile
 from im2dem.core.terrain import gradient, slope_deg
 
 PIXEL = (30.0, 30.0)
@@ -351,6 +351,33 @@ def test_sigma_is_scaled_with_the_heights():
     # The scale of least squares is a little below 4, since the noise is in p.
     assert scores["A2"]["coverage_90"] == pytest.approx(0.9, abs=0.02)
     assert scores["A2"]["ece"] < 0.02
+
+
+def test_sigma_does_not_vanish_with_the_correlation():
+    """A2 shrinks what it cannot use towards flat; the sigma of an answer turned upside down must not shrink too."""
+    z = rough(1, (200, 200))
+    spread = float((z - z.mean()).std())
+    for p in (-z / 4, rough(7, (200, 200)) / 4):
+        for alignment in ("A2", "A3"):
+            scores = score_tile(p, TileTruth(z, PIXEL), TileOptions((alignment,)), sigma=np.full(z.shape, 2 * spread))[
+                alignment
+            ]
+            assert scores["coverage_90"] > 0.95
+    flat = score_tile(np.zeros_like(z), TileTruth(z, PIXEL), TileOptions(("A2",)), sigma=np.ones(z.shape))["A2"]
+    assert "ece" not in flat  # a level answer has no unit that could be turned into metres
+
+
+def test_the_calibration_curve_of_a_tile_makes_its_gap():
+    rng = np.random.default_rng(0)
+    z = rough(1, (100, 100))
+    sigma = np.full(z.shape, 4.0)
+    scores = score_tile(z + rng.laplace(0, 2, z.shape), TileTruth(z, PIXEL), TileOptions(("A0",)), sigma=sigma)["A0"]
+    curve = [scores[coverage_key(level)] for level in metrics_uncertainty.CURVE_LEVELS]
+    assert len(curve) == 19
+    assert scores["ece"] == pytest.approx(float(metrics_uncertainty.calibration_gap(np.array(curve))))
+    assert scores["coverage_68"] == pytest.approx(
+        metrics_uncertainty.interval_coverage(z * 0 + rng.laplace(0, 2, z.shape), sigma, 0.68), abs=0.02
+    )
 
 
 def test_seams_of_a_tile():

@@ -42,6 +42,10 @@ class Aligned:
         Covariance of the two before alignment (for A3: without planes); <= 0 means an inverted relief.
     correlation
         Their Pearson r, which an alignment with s = 0 would hide; NaN when either is constant.
+    spread_ratio
+        What a sigma is multiplied by: 1 for A0 and A1; for A2 and A3 the truth's standard deviation over the
+        prediction's, NaN when either is constant. The scale itself would be wrong for that: it is the ratio
+        times r, so that a prediction with r near 0 would seem certain of what it does not know.
     """
 
     pred: FloatArray
@@ -50,6 +54,7 @@ class Aligned:
     shift: float
     covariance: float
     correlation: float
+    spread_ratio: float = 1.0
 
 
 def parse_alignment(name: str) -> tuple[str, int]:
@@ -115,14 +120,15 @@ def align(pred: FloatArray, truth: FloatArray, name: str = "A2") -> Aligned:
     has_relief = variance > rounding_p and variance_z > rounding_z
     if not has_relief:
         covariance = 0.0
-    scale, shift = 1.0, 0.0
+    scale, shift, spread_ratio = 1.0, 0.0, 1.0
     if name == "A1":
         shift = float(np.median(zv - pv))
     elif name in ("A2", "A3"):
         scale = max(0.0, covariance / variance) if has_relief else 0.0
         shift = mean_z - scale * mean_p
+        spread_ratio = math.sqrt(variance_z / variance) if has_relief else math.nan
     correlation = covariance / math.sqrt(variance * variance_z) if has_relief else math.nan
-    return Aligned(scale * p + shift, z, scale, shift, covariance, correlation)
+    return Aligned(scale * p + shift, z, scale, shift, covariance, correlation, spread_ratio)
 
 
 def _valid_in_both(pred: FloatArray, truth: FloatArray) -> NDArray[np.bool_]:

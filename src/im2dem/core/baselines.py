@@ -6,7 +6,7 @@ bounds, not methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy import fft
 from .alignment import block_mean, plane, upsample
 from .errors import NoDataError
 from .metrics_structure import low_pass
+from .scaling import SLOPE_UNIT
 
 FloatArray = NDArray[np.floating]
 
@@ -121,6 +122,40 @@ def bicubic_coarse(dem: FloatArray, factor: int = 16) -> NDArray[np.float64]:
         `factor` is below 1.
     """
     return upsample(block_mean(dem, factor), factor, (dem.shape[0], dem.shape[1]))
+
+
+def mean_relief(dems: Iterable[tuple[FloatArray, float]], side_px: int) -> NDArray[np.float64]:
+    """The mean of training tiles: what a model answers that has learnt the places and does not look.
+
+    Parameters
+    ----------
+    dems
+        Tiles of heights (row, col), metres, NaN = no data, each with its ground sampling distance, metres. Those
+        smaller than the mean count in its upper left corner, of larger ones the upper left corner counts.
+    side_px
+        Side of the mean tile, pixels.
+
+    Returns
+    -------
+    float64 (side_px, side_px): mean of (z - mean z) / (32 GSD), no unit; 0 where no tile has data.
+
+    Raises
+    ------
+    NoDataError
+        No tile with a finite height.
+    """
+    total, count = np.zeros((side_px, side_px)), np.zeros((side_px, side_px))
+    for dem, gsd_m in dems:
+        part = dem[:side_px, :side_px]
+        valid = np.isfinite(part)
+        if valid.any():
+            own = part.shape
+            relief = (part - part[valid].mean(dtype=np.float64)) / (SLOPE_UNIT * gsd_m)
+            total[: own[0], : own[1]] += np.where(valid, relief, 0.0)
+            count[: own[0], : own[1]] += valid
+    if not count.any():
+        raise NoDataError("no training tile has a valid height, so there is no mean of them")
+    return np.asarray(total / np.maximum(count, 1))
 
 
 @dataclass(frozen=True)

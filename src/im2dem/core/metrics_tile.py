@@ -25,9 +25,10 @@ from .metrics_structure import (
 )
 from .metrics_uncertainty import (
     COVERAGE_LEVELS,
+    CURVE_LEVELS,
     ErrorLaw,
-    expected_calibration_error,
-    interval_coverage,
+    calibration_gap,
+    coverage_curve,
     sigma_error_correlation,
 )
 
@@ -128,7 +129,8 @@ def score_tile(
     options
         Alignments, law of sigma, seams.
     sigma
-        Predicted standard deviation in the unit of `pred`, same shape; it is scaled along with the heights.
+        Predicted standard deviation in the unit of `pred`, same shape. It is judged as it is under A0 and A1,
+        and in the truth's unit (`Aligned.spread_ratio`) under A2 and A3.
 
     Returns
     -------
@@ -174,7 +176,7 @@ def score_tile(
             scores |= shape | structures[scale]
         if sigma is not None:
             dh = aligned.pred - aligned.truth
-            scores |= _sigma_scores(dh, aligned.scale * sigma, options.sigma_law)
+            scores |= _sigma_scores(dh, aligned.spread_ratio * sigma, options.sigma_law)
         if options.seam_rows or options.seam_cols:
             dh = aligned.pred - aligned.truth
             scores["seam_ratio"] = metrics.seam_ratio(dh, options.seam_rows, options.seam_cols)
@@ -230,17 +232,25 @@ def _structure_scores(pred: FloatArray, truth: TileTruth) -> Scores:
     }
 
 
+def coverage_key(level: float) -> str:
+    """Name of the figure that holds the coverage at a nominal share.
+
+    >>> coverage_key(0.9)
+    'coverage_90'
+    """
+    return f"coverage_{100 * level:.0f}"
+
+
 def _sigma_scores(dh: FloatArray, sigma: FloatArray, law: ErrorLaw) -> Scores:
     known = np.isfinite(dh) & np.isfinite(sigma)
     if not known.any():
         return {}
     error, spread = dh[known], sigma[known]
-    coverage = {
-        f"coverage_{100 * level:.0f}": interval_coverage(error, spread, level, law) for level in COVERAGE_LEVELS
-    }
+    coverage = coverage_curve(error, spread, COVERAGE_LEVELS, law)
+    curve = [share for share, level in zip(coverage, COVERAGE_LEVELS, strict=True) if level in CURVE_LEVELS]
     return {
-        **coverage,
-        "ece": expected_calibration_error(error, spread, law),
+        **{coverage_key(level): share for share, level in zip(coverage, COVERAGE_LEVELS, strict=True)},
+        "ece": float(calibration_gap(np.array(curve))),
         "sigma_rho": sigma_error_correlation(error, spread),
     }
 
