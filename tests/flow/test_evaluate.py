@@ -7,6 +7,7 @@ import io
 import json
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,18 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from scipy import ndimage
 
-from im2dem.core.errors import GridMismatchError, InputError, NoDataError, NotAnImageError, UsageError
+from im2dem.core.errors import GridMismatchError, InputError, ModelError, NoDataError, NotAnImageError, UsageError
+from im2dem.core.grid import Grid
+from im2dem.core.metrics_tile import coverage_key
+from im2dem.core.metrics_uncertainty import CURVE_LEVELS
+from im2dem.core.raster import Raster
 from im2dem.core.terrain import hillshade
-from im2dem.pipeline.evaluate import EvaluateOptions, evaluate_files, evaluate_model, find_pairs
+from im2dem.dataset.chips import Chips, quantise_heights, save_chips
+from im2dem.pipeline.evaluate import EvaluateOptions, Rival, evaluate_files, evaluate_model, find_pairs
+from im2dem.pipeline.evaluation_cost import model_cost, time_ratio
+from im2dem.pipeline.evaluation_scene import Scene, TileRow, TileView
 from im2dem.pipeline.evaluation_table import TileScore, aggregate
+from im2dem.pipeline.evaluation_training import mean_training_row
 
 UTM = "EPSG:32633"
 SMALL = EvaluateOptions(tile_px=64, min_tile_px=32, draws=200)
@@ -229,7 +238,145 @@ def test_model_over_pairs(tmp_path):
     assert len(set(methods)) == 8
     alone = evaluate_model(None, pairs, SMALL)
     assert {row["method"] for row in alone.rows} == set(methods) - {"shading"}
-    assert row_of(alone, "random smooth field", "A2") == row_of(evaluation, "random smooth field", "A2")
+    # The same figures whoever is beside it; what the model is better or worse by comes on top.
+    guess, beside = row_of(alone, "random smooth field", "A2"), row_of(evaluation, "random smooth field", "A2")
+    assert guess.items() <= beside.items()
+    assert {key.removesuffix("_lo").removesuffix("_hi") for key in beside.keys() - guess.keys()} == {
+        "model_better",
+        "delta_mae_unit",
+        "delta_pearson_r",
+        "delta_gradcos_4",
+        "delta_hillshade_ssim_315",
+    }
+
+
+def test_other_models_are_rows_with_their_paired_difference(tmp_path):
+    for seed, name in enumerate(("north", "south")):
+        write_pair(tmp_path / name, heights(seed), crs=None if seed else UTM)
+    pairs = find_pairs(tmp_path)
+
+    def oracle(noise):
+        def predict(image, known):
+            seed = ("north", "south").index(known["name"])
+            rng = np.random.default_rng(seed)
+            return heights(seed) + noise * rng.standard_normal(image.shape[1:]).astype(np.float32), None
+
+        return predict
+
+    same, worse = Rival("same", oracle(10)), Rival("worse", oracle(40))
+    evaluation = evaluate_model(oracle(10), pairs, SMALL, name="main", rivals=(same, worse))
+    rows = {name: row_of(evaluation, name, "A2") for name in ("main", "same", "worse")}
+    assert rows["main"]["tiles"] == rows["worse"]["tiles"] == 8
+    assert rows["same"]["model_better"] == 0.5
+    assert rows["same"]["delta_mae_unit"] == rows["same"]["delta_mae_unit_hi"] == 0
+    assert rows["worse"]["model_better"] == 1
+    difference = rows["main"]["mae_unit"] - rows["worse"]["mae_unit"]
+    assert rows["worse"]["delta_mae_unit"] == pytest.approx(difference)
+    assert rows["worse"]["delta_mae_unit_hi"] < 0
+    assert "model_better" not in rows["main"]
+    with pytest.raises(UsageError, match="one name"):
+        evaluate_model(oracle(1), pairs, SMALL, name="same", rivals=(same,))
+
+
+def test_a_row_made_tile_by_tile(tmp_path):
+    """The seam for rows that need the model's answer, the picture or some of the truth."""
+    write_pair(tmp_path / "north", heights(), crs=UTM)
+    seen = []
+
+    def fusion(view):
+        seen.append(view)
+        return None if view.sigma is None else ((view.dem + view.pred) / 2, view.sigma)
+
+    options = replace(SMALL, rows=(TileRow("halfway", fusion),))
+    pairs = find_pairs(tmp_path)
+    evaluation = evaluate_model(shading_model, pairs, options)
+    model, halfway = row_of(evaluation, "model", "A0"), row_of(evaluation, "halfway", "A0")
+    assert halfway["mae"] == pytest.approx(model["mae"] / 2, rel=1e-4)
+    assert "ece" in halfway
+    assert seen[0].image.shape == (3, 64, 64)
+    assert seen[0].pixel_size_m == pytest.approx((30, 30), rel=0.01)
+    silent = evaluate_model(lambda image, known: (image[0], None), pairs, options)
+    assert "halfway" not in {row["method"] for row in silent.rows}
+
+
+def test_the_mean_training_dem_is_a_row_that_does_not_look(tmp_path):
+    tilt = np.linspace(0, 300, 128, dtype=np.float32)[None, :].repeat(128, axis=0)
+    for number in range(3):
+        write_pair(tmp_path / "data" / f"t{number}", tilt + 100 * number, meta={"split": "train"})
+    write_pair(tmp_path / "data" / "held", tilt, meta={"split": "val"})
+    write_pair(tmp_path / "data" / "turned", tilt[:, ::-1], meta={"split": "val"})
+    options = EvaluateOptions(tile_px=128, min_tile_px=64, draws=50, alignments=("A2",))
+    row = mean_training_row(tmp_path / "data", options)
+    evaluation = evaluate_model(None, find_pairs(tmp_path / "data", "val"), replace(options, rows=(row,)))
+    assert row_of(evaluation, "mean training DEM", "A2")["inverted"] == 0.5
+    by_scene = {t.scene: t.scores for t in evaluation.tiles if t.method == "mean training DEM"}
+    assert by_scene["held"]["mae"] == pytest.approx(0, abs=0.01)  # heights are stored in single precision
+    packed = Chips(
+        np.zeros((1, 3, 256, 128), np.uint8),
+        quantise_heights(np.concatenate([tilt, tilt]))[None],
+        *([np.array([30.0])] * 4),
+        names=("c",),
+        provenance={"kind": "real"},
+    )
+    save_chips(tmp_path / "real.npz", packed)
+    save_chips(tmp_path / "val-real.npz", replace(packed, dem=packed.dem[..., ::-1].copy()))
+    again = mean_training_row(tmp_path, options)
+    view = TileView(tilt, None, None, None, None, np.random.default_rng(0))
+    one, two = row.answer(view)[0], again.answer(view)[0]
+    # Packs keep heights in steps of 0.25 m; the mean is in units of 32 x 30 m.
+    np.testing.assert_allclose(one, two, atol=0.25 / 960)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UsageError, match="no pair"):
+        mean_training_row(tmp_path / "none", options)
+
+
+def test_calibration_is_that_of_all_tiles():
+    """Two tiles whose sigma errs to either side are calibrated together; each alone is not."""
+    keys = [coverage_key(level) for level in CURVE_LEVELS]
+    levels = np.array(CURVE_LEVELS)
+    wide, narrow = np.minimum(levels + 0.04, 1), levels - 0.04
+    tiles = [
+        TileScore("m", "A1", "s", "r", 0, 64 * i, 50.0, {**dict(zip(keys, curve, strict=True)), "ece": 0.04})
+        for i, curve in enumerate((wide, narrow))
+    ]
+    (row,) = (row for row in aggregate(tiles) if row["group"] == "all")
+    assert row["ece"] == pytest.approx(0.04)
+    assert row["ece_pooled"] == pytest.approx(0, abs=1e-12)
+    assert row["ece_pooled_hi"] == pytest.approx(0.04)
+
+
+def test_seams_are_where_tiles_of_the_model_begin_and_end():
+    grid = Grid((100, 120), Affine(1, 0, 0, 0, -1, 0))
+    scene = Scene(None, "r", Raster(np.zeros((1, 100, 120), np.float32), grid, ("height",)), None, None, None)
+    # Starts 0, 36 and 0, 28, 56 (as core.tiles plans them); ends 64 and 64, 92.
+    assert scene.seams(replace(SMALL, model_tiles=(64, 16))) == ((36, 64), (28, 56, 64, 92))
+    assert scene.seams(replace(SMALL, seam_rows=(5,))) == ((5,), ())
+
+
+def test_the_cost_of_a_model_is_counted_from_its_file(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the model is drawn with onnx")
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    weights = {"w": rng.random((8, 3, 3, 3)), "b": rng.random(8), "one": rng.random((2, 8, 1, 1))}
+    tensors = [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()]
+    tensors.append(onnx.numpy_helper.from_array(np.array([1, 2, -1]), "shape"))
+    nodes = [
+        helper.make_node("Conv", ["image", "w", "b"], ["x"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["x", "one"], ["y"]),
+        helper.make_node("Reshape", ["y", "shape"], ["relief"]),
+    ]
+    image = helper.make_tensor_value_info("image", 1, ["n", 3, "h", "w"])
+    graph = helper.make_graph(nodes, "g", [image], [helper.make_tensor_value_info("relief", 1, None)], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    cost = model_cost(tmp_path / "m.onnx", side_px=64)
+    assert cost.parameters == 8 * 27 + 8 + 16
+    assert cost.gmac == pytest.approx(32 * 32 * (8 * 27 + 2 * 8) / 1e9)
+    assert cost.onnx_mb == pytest.approx((tmp_path / "m.onnx").stat().st_size / 1e6)
+    ratio = time_ratio(tmp_path / "m.onnx", tmp_path / "m.onnx", rounds=3)
+    assert 0.05 < ratio < 20  # one and the same file; microseconds on a busy machine
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="does not run"):
+        model_cost(tmp_path / "bad.onnx")
 
 
 def test_dates_of_one_place_are_one_region(tmp_path):

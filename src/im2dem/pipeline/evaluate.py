@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,24 @@ from im2dem.dataset.pairs import Meta, Pair, find_pairs
 from im2dem.io.geotiff import open_dem, open_reader
 from im2dem.io.warp import warp_to_grid
 
+from .evaluation_gallery import Gallery
 from .evaluation_pairs import Regions, is_same_grid, match_files
 from .evaluation_scene import EvaluateOptions, Scene, pixel_size_m, score_scene
-from .evaluation_table import Evaluation, TileScore, aggregate
+from .evaluation_table import Evaluation, TileScore, aggregate, paired
 
-__all__ = ["EvaluateOptions", "Evaluation", "Pair", "evaluate_files", "evaluate_model", "find_pairs"]
+__all__ = ["EvaluateOptions", "Evaluation", "Pair", "Rival", "evaluate_files", "evaluate_model", "find_pairs"]
 
 FloatArray = NDArray[np.float32]
 Predict = Callable[[FloatArray, Meta], tuple[FloatArray, FloatArray | None]]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another model, scored on the same tiles: the name of its rows, and a function as `evaluate_model` takes it."""
+
+    name: str
+    predict: Predict
 
 
 def evaluate_files(
@@ -68,7 +78,7 @@ def evaluate_files(
     """
     options = options or EvaluateOptions()
     matched, notes = match_files(Path(pred), Path(truth))
-    regions = Regions()
+    regions, gallery = Regions(), _gallery(options)
     scores: list[TileScore] = []
     for done, (predicted, pair) in enumerate(matched):
         with ExitStack() as stack:
@@ -87,11 +97,11 @@ def evaluate_files(
             image = _open_image(pair, reader.grid, stack)
             region = regions.of(pair, reader.grid)
             scene = Scene(pair, region, reader, heights, sigma, image)
-            found, remarks = score_scene(scene, "prediction", options)
+            found, remarks = score_scene(scene, "prediction", options, gallery)
             scores, notes = scores + found, notes + remarks
         if progress is not None:
             progress(done + 1, len(matched))
-    return _finish(scores, options, notes)
+    return _finish(paired(scores, "prediction"), options, notes, gallery)
 
 
 def evaluate_model(
@@ -100,8 +110,9 @@ def evaluate_model(
     options: EvaluateOptions | None = None,
     progress: Progress | None = None,
     name: str = "model",
+    rivals: Sequence[Rival] = (),
 ) -> Evaluation:
-    """Scores of a model over pairs, beside the trivial rows.
+    """Scores of a model over pairs, beside those of other models and the trivial rows.
 
     Parameters
     ----------
@@ -118,10 +129,12 @@ def evaluate_model(
         Called with pairs done and pairs in all.
     name
         Name of the model's rows.
+    rivals
+        Other models, each a row on the same tiles.
 
     Returns
     -------
-    Rows for the model and the trivial rows.
+    Rows for the model, the rivals and the trivial rows.
 
     Raises
     ------
@@ -131,10 +144,15 @@ def evaluate_model(
         A file cannot be read.
     NoDataError
         Not one tile has enough valid pixels.
+    UsageError
+        Two models of one name.
     """
     options = options or EvaluateOptions()
+    names = [name, *(rival.name for rival in rivals)]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two models have one name ({', '.join(names)}); each row needs its own")
     notes: list[str] = []
-    regions = Regions()
+    regions, gallery = Regions(), _gallery(options)
     scores: list[TileScore] = []
     for done, pair in enumerate(pairs):
         with ExitStack() as stack:
@@ -145,12 +163,17 @@ def evaluate_model(
                 notes.append(f"{pair.name}: left out, it has no picture")
             else:
                 pred, sigma = (None, None) if predict is None else _predicted(predict, pair, image, options)
-                scene = Scene(pair, region, reader, pred, sigma, image)
-                found, remarks = score_scene(scene, name, options)
+                others = tuple((rival.name, *_predicted(rival.predict, pair, image, options)) for rival in rivals)
+                scene = Scene(pair, region, reader, pred, sigma, image, others)
+                found, remarks = score_scene(scene, name, options, gallery)
                 scores, notes = scores + found, notes + remarks
         if progress is not None:
             progress(done + 1, len(pairs))
-    return _finish(scores, options, notes)
+    return _finish(paired(scores, name), options, notes, gallery)
+
+
+def _gallery(options: EvaluateOptions) -> Gallery | None:
+    return Gallery(options.gallery_tiles) if options.gallery_tiles else None
 
 
 def _predicted(
@@ -212,7 +235,7 @@ def _warped(reader: RasterReader, grid: Grid, path: Path) -> Raster:
     return Raster(data, grid, reader.bands)
 
 
-def _finish(scores: list[TileScore], options: EvaluateOptions, notes: list[str]) -> Evaluation:
+def _finish(scores: list[TileScore], options: EvaluateOptions, notes: list[str], gallery: Gallery | None) -> Evaluation:
     if not scores:
         raise NoDataError(
             "not one tile could be scored: "
@@ -223,4 +246,4 @@ def _finish(scores: list[TileScore], options: EvaluateOptions, notes: list[str])
     unit = f"{len(regions)} regions" if len(regions) > 1 else "tiles (one region only: too narrow)"
     spread = f"means over tiles of {options.tile_px} px; [95 % bootstrap interval] over {unit}"
     rows = aggregate(scores, options.seed, options.draws)
-    return Evaluation(rows, (spread, *dict.fromkeys(notes)), tuple(scores))
+    return Evaluation(rows, (spread, *dict.fromkeys(notes)), tuple(scores), gallery)

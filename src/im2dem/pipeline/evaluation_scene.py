@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,56 @@ from im2dem.core.grid import Grid, Window
 from im2dem.core.metrics_tile import Scores, TileOptions, TileTruth, score_tile
 from im2dem.core.metrics_uncertainty import ErrorLaw
 from im2dem.core.protocols import RasterReader
+from im2dem.core.tiles import TilePlan
 from im2dem.dataset.pairs import Pair
 
+from .evaluation_gallery import Gallery
 from .evaluation_table import TileScore
+
+
+@dataclass(frozen=True, eq=False)
+class TileView:
+    """What a further row may look at: one tile, all arrays on its grid.
+
+    Parameters
+    ----------
+    dem
+        True heights, (row, col), metres, NaN = not scored; for rows that are told some of them.
+    image
+        (band, row, col), digital numbers, NaN = no data; or None.
+    pred, sigma
+        The model's heights and their standard deviation, (row, col), metres; or None.
+    pixel_size_m
+        Along columns and rows, metres; None when unknown.
+    rng
+        The tile's own source of chance.
+    """
+
+    dem: NDArray[np.floating]
+    image: NDArray[np.float32] | None
+    pred: NDArray[np.float32] | None
+    sigma: NDArray[np.float32] | None
+    pixel_size_m: tuple[float, float] | None
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """A further row of the table, made tile by tile from what is there: a mean of training tiles, a fusion.
+
+    Parameters
+    ----------
+    name
+        Of the row.
+    answer
+        Heights (row, col) and their standard deviation or None; None in place of both: no such row on this tile.
+    is_metric
+        Heights are metres above the truth's zero; else only A2 and A3 make sense.
+    """
+
+    name: str
+    answer: Callable[[TileView], tuple[NDArray[np.floating], NDArray[np.floating] | None] | None]
+    is_metric: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,6 +96,12 @@ class EvaluateOptions:
         Metres per pixel for files that do not tell.
     seam_rows, seam_cols
         Rows and columns of the scene before which the prediction has seams; empty: no seam ratio.
+    model_tiles
+        Side and overlap of the tiles that the model works in, pixels: seams lie where they begin and end.
+    rows
+        Further rows of the table, made tile by tile.
+    gallery_tiles
+        Best and worst tiles to keep for looking at, of either kind.
     draws
         Bootstrap samples.
     seed
@@ -64,6 +119,9 @@ class EvaluateOptions:
     gsd_m: float | None = None
     seam_rows: tuple[int, ...] = ()
     seam_cols: tuple[int, ...] = ()
+    model_tiles: tuple[int, int] | None = None
+    rows: tuple[TileRow, ...] = ()
+    gallery_tiles: int = 0
     draws: int = 1000
     seed: int = 0
 
@@ -91,6 +149,8 @@ class Scene:
         Heights and their predicted standard deviation, one band each; pred None: only the trivial rows.
     image
         The picture, or None.
+    rivals
+        Name, heights and sigma of other models.
     """
 
     pair: Pair
@@ -99,6 +159,22 @@ class Scene:
     pred: RasterReader | None
     sigma: RasterReader | None
     image: RasterReader | None
+    rivals: tuple[tuple[str, RasterReader, RasterReader | None], ...] = ()
+
+    def seams(self, options: EvaluateOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rows and columns before which a tile of the model begins or after which one ends, and those of the options.
+
+        Raises
+        ------
+        UsageError
+            The model's tiles do not overlap as they should, see `core.tiles.tile_starts`.
+        """
+        if options.model_tiles is None:
+            return options.seam_rows, options.seam_cols
+        plan = TilePlan(self.truth.grid.shape, *options.model_tiles)
+        both = zip((plan.row_starts, plan.col_starts), plan.tile_shape, plan.shape, strict=True)
+        rows, cols = ({e for s in starts for e in (s, s + tile)} - {0, n} for starts, tile, n in both)
+        return tuple(sorted(rows | {*options.seam_rows})), tuple(sorted(cols | {*options.seam_cols}))
 
 
 def tile_windows(grid: Grid, options: EvaluateOptions) -> Iterator[Window]:
@@ -120,7 +196,9 @@ def pixel_size_m(pair: Pair, grid: Grid, window: Window, options: EvaluateOption
     return (float(gsd), float(gsd)) if gsd else None
 
 
-def score_scene(scene: Scene, method: str, options: EvaluateOptions) -> tuple[list[TileScore], list[str]]:
+def score_scene(
+    scene: Scene, method: str, options: EvaluateOptions, gallery: Gallery | None = None
+) -> tuple[list[TileScore], list[str]]:
     """Figures of every tile of a scene, and notes on tiles left out.
 
     Parameters
@@ -131,6 +209,8 @@ def score_scene(scene: Scene, method: str, options: EvaluateOptions) -> tuple[li
         Name of the prediction's rows.
     options
         Tiles, alignments, trivial rows.
+    gallery
+        Keeps the best and the worst tiles of the prediction.
 
     Returns
     -------
@@ -153,21 +233,27 @@ def score_scene(scene: Scene, method: str, options: EvaluateOptions) -> tuple[li
         elif tile.answered == 0:
             left_out[reasons[2]] += 1
         else:
+            place = (scene.pair.name, scene.region, window.row_off, window.col_off, tile.relief_m)
             for name, alignment, figures in _score_tile(tile, scene, method, options):
-                scores.append(
-                    TileScore(
-                        name,
-                        alignment,
-                        scene.pair.name,
-                        scene.region,
-                        window.row_off,
-                        window.col_off,
-                        tile.relief_m,
-                        figures,
-                    )
-                )
+                scores.append(TileScore(name, alignment, *place, figures))
+                if gallery is not None and tile.pred is not None and name == method:
+                    gallery.offer(scores[-1], partial(_exhibit, tile, scene, options))
     notes = [f"{scene.pair.name}: {n} tiles left out, {why}" for why, n in left_out.items() if n]
     return scores, notes
+
+
+def _exhibit(tile: _Tile, scene: Scene, options: EvaluateOptions) -> dict[str, Any]:
+    """What the gallery keeps of a tile besides its score."""
+    window, grid = tile.window, scene.truth.grid
+    middle = (window.row_off + window.height / 2, window.col_off + window.width / 2)
+    return {
+        "lonlat": grid.lonlat(*middle),
+        "pixel_size_m": pixel_size_m(scene.pair, grid, window, options) or (1.0, 1.0),
+        # Copies: a window of a scene in memory would keep the whole scene.
+        "image": None if tile.image is None else tile.image.copy(),
+        "dem": tile.dem.copy(),
+        "pred": None if tile.pred is None else tile.pred.copy(),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +264,7 @@ class _Tile:
     dem: NDArray[np.float32]
     image: NDArray[np.float32] | None
     pred: NDArray[np.float32] | None
+    sigma: NDArray[np.float32] | None
     relief_m: float
     answered: float
 
@@ -189,37 +276,60 @@ def _read_tile(scene: Scene, window: Window) -> _Tile:
     if image is not None:
         z = np.where(np.isfinite(image).all(axis=0), z, nan)
     pred = None if scene.pred is None else scene.pred.read(window)[0]
+    sigma = None if scene.sigma is None or pred is None else scene.sigma.read(window)[0]
     true = np.isfinite(z)
     relief = float(z[true].std(dtype=np.float64)) if true.any() else 0.0
     answered = 1.0 if pred is None else float((true & np.isfinite(pred)).sum() / max(int(true.sum()), 1))
-    return _Tile(window, z, image, pred, relief, answered)
+    return _Tile(window, z, image, pred, sigma, relief, answered)
 
 
 def _score_tile(tile: _Tile, scene: Scene, method: str, options: EvaluateOptions) -> Iterator[tuple[str, str, Scores]]:
-    """(method, alignment, figures) of the prediction and of the trivial rows."""
+    """(method, alignment, figures) of the prediction, of other models, and of the trivial and further rows."""
     window = tile.window
     place = f"{scene.pair.name} {window.row_off} {window.col_off}".encode()
     seed = zlib.crc32(place, options.seed & 0xFFFFFFFF)
     # All rows are scored on the same pixels: those that the prediction has.
     dem = tile.dem if tile.pred is None else np.where(np.isfinite(tile.pred), tile.dem, np.float32(np.nan))
     truth = TileTruth(dem, pixel_size_m(scene.pair, scene.truth.grid, window, options), seed)
+    seam_rows, seam_cols = scene.seams(options)
+    model_options = TileOptions(
+        options.alignments,
+        options.sigma_law,
+        _seams_inside(seam_rows, window.row_off, window.height),
+        _seams_inside(seam_cols, window.col_off, window.width),
+    )
     if tile.pred is not None:
-        sigma = None if scene.sigma is None else scene.sigma.read(window)[0]
-        tile_options = TileOptions(
-            options.alignments,
-            options.sigma_law,
-            _seams_inside(options.seam_rows, window.row_off, window.height),
-            _seams_inside(options.seam_cols, window.col_off, window.width),
-        )
-        for alignment, figures in score_tile(tile.pred, truth, tile_options, sigma).items():
+        for alignment, figures in score_tile(tile.pred, truth, model_options, tile.sigma).items():
             yield method, alignment, {**figures, "answered": tile.answered}
+    for name, heights, reader in scene.rivals:
+        rival, sigma = heights.read(window)[0], None if reader is None else reader.read(window)[0]
+        if (np.isfinite(rival) & truth.valid).any():
+            for alignment, figures in score_tile(rival, truth, model_options, sigma).items():
+                yield name, alignment, figures
+    yield from _simple_rows(tile, truth, options)
+
+
+def _simple_rows(tile: _Tile, truth: TileTruth, options: EvaluateOptions) -> Iterator[tuple[str, str, Scores]]:
+    """(method, alignment, figures) of the trivial rows and of those of the options."""
     relative = tuple(name for name in options.alignments if parse_alignment(name)[0] in ("A2", "A3"))
-    for baseline in trivial_rows(options.prior_factors) if options.trivial else ():
-        answer = baseline.answer(tile.image, dem, np.random.default_rng([seed, 2]))
-        alignments = options.alignments if baseline.is_metric else relative
+
+    def scored(
+        name: str, is_metric: bool, answer: NDArray[np.floating] | None, sigma: NDArray[np.floating] | None = None
+    ) -> Iterator[tuple[str, str, Scores]]:
+        alignments = options.alignments if is_metric else relative
         if answer is not None and alignments:
-            for alignment, figures in score_tile(answer, truth, TileOptions(alignments)).items():
-                yield baseline.name, alignment, figures
+            for alignment, figures in score_tile(answer, truth, TileOptions(alignments), sigma).items():
+                yield name, alignment, figures
+
+    for baseline in trivial_rows(options.prior_factors) if options.trivial else ():
+        answer = baseline.answer(tile.image, truth.dem, np.random.default_rng([truth.seed, 2]))
+        yield from scored(baseline.name, baseline.is_metric, answer)
+    for row in options.rows:
+        rng = np.random.default_rng([truth.seed, 3])
+        view = TileView(truth.dem, tile.image, tile.pred, tile.sigma, truth.pixel_size_m, rng)
+        found = row.answer(view)
+        if found is not None:
+            yield from scored(row.name, row.is_metric, *found)
 
 
 def _seams_inside(seams: tuple[int, ...], start: int, size: int) -> tuple[int, ...]:

@@ -7,13 +7,17 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from im2dem.core.metrics_uncertainty import bootstrap_interval
+from im2dem.core.metrics_tile import coverage_key
+from im2dem.core.metrics_uncertainty import CURVE_LEVELS, bootstrap_means, calibration_gap, percentile_interval
+
+if TYPE_CHECKING:
+    from .evaluation_gallery import Gallery
 
 Row = dict[str, Any]
 
@@ -35,9 +39,17 @@ HEADLINE = {
     "slope_mae_deg": "slope deg",
     "hillshade_ssim_315": "SSIM 315",
     "coverage_90": "cover 90",
-    "ece": "ECE",
+    "ece_pooled": "ECE",
+    "sigma_rho": "sigma rho",
     "seam_ratio": "seam",
+    "delta_mae_unit": "model less row",
+    "model_better": "model better",
 }
+# Figures whose difference to the main model is taken tile by tile.
+PAIRED = ("mae_unit", "pearson_r", "gradcos_4", "hillshade_ssim_315")
+SHARES = ("inverted", "model_better")
+INTERVALS = ("mae_unit", "delta_mae_unit")
+_CURVE = tuple(coverage_key(level) for level in CURVE_LEVELS)
 _KEYS = ("method", "alignment", "group", "tiles", "regions")
 
 
@@ -85,11 +97,17 @@ class Evaluation:
         What a reader of the numbers has to know: units of the bootstrap, tiles left out, files warped.
     tiles
         The scores behind the rows.
+    gallery
+        The best and worst tiles, where some were asked for.
+    models
+        What is known about the models besides their scores: name, parameters, size ...
     """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     tiles: tuple[TileScore, ...] = field(default=(), repr=False)
+    gallery: Gallery | None = field(default=None, repr=False)
+    models: tuple[dict[str, Any], ...] = ()
 
     def to_table(self, groups: Sequence[str] = ("all",), alignments: Sequence[str] | None = None) -> str:
         """A markdown table, aligned for reading as plain text, with the notes below it.
@@ -113,9 +131,10 @@ class Evaluation:
         return table_text(rows, self.notes)
 
     def to_json(self) -> str:
-        """Rows and notes as JSON, without the single tiles; a figure that is not defined is null."""
+        """Rows, notes and models as JSON, without the single tiles; a figure that is not defined is null."""
         rows = [{key: _jsonable(value) for key, value in row.items()} for row in self.rows]
-        return json.dumps({"rows": rows, "notes": list(self.notes)}, indent=1, ensure_ascii=False)
+        content = {"rows": rows, "notes": list(self.notes), "models": list(self.models)}
+        return json.dumps(content, indent=1, ensure_ascii=False)
 
     def to_csv(self) -> str:
         """Every row and figure as CSV with a header; a figure that is not defined is empty."""
@@ -196,11 +215,56 @@ def _summary(tiles: Sequence[TileScore], seed: int, draws: int) -> Row:
     values = np.array([[tile.scores.get(name, math.nan) for name in names] for tile in tiles])
     regions, number = np.unique([tile.region for tile in tiles], return_inverse=True)
     units = number if len(regions) > 1 else np.arange(len(tiles))
-    mean, low, high = bootstrap_interval(values, units, np.random.default_rng(seed), draws)
+    mean, samples = bootstrap_means(values, units, np.random.default_rng(seed), draws)
+    if set(_CURVE) <= set(names):
+        # Calibration is a property of many tiles: the gap of their mean curve, not the mean of their gaps.
+        curve = [names.index(key) for key in _CURVE]
+        names.append("ece_pooled")
+        mean = np.append(mean, calibration_gap(mean[curve]))
+        samples = np.column_stack([samples, calibration_gap(samples[:, curve])])
+    low, high = percentile_interval(samples)
     row: Row = {"tiles": len(tiles), "regions": len(regions)}
     for name, centre, lower, upper in zip(names, mean.tolist(), low.tolist(), high.tolist(), strict=True):
         row |= {name: centre, f"{name}_lo": lower, f"{name}_hi": upper}
     return row
+
+
+def paired(tiles: Sequence[TileScore], method: str) -> list[TileScore]:
+    """The scores with what every other row lacks against one method, tile by tile, so that luck of the tile cancels.
+
+    Parameters
+    ----------
+    tiles
+        Scores of single tiles.
+    method
+        The main model; its own scores stay as they are.
+
+    Returns
+    -------
+    In the other rows `model_better` (1 where the model's mean absolute error is smaller, 0.5 where equal) and
+    `delta_*` (the model's figure less the row's) for the figures in `PAIRED`, where the model has the tile too.
+    """
+    own = {_place(tile): tile.scores for tile in tiles if tile.method == method}
+    return [
+        tile
+        if tile.method == method or _place(tile) not in own
+        else replace(tile, scores=tile.scores | _against(own[_place(tile)], tile.scores))
+        for tile in tiles
+    ]
+
+
+def _place(tile: TileScore) -> tuple[str, str, int, int]:
+    return tile.alignment, tile.scene, tile.row_off, tile.col_off
+
+
+def _against(model: dict[str, float], row: dict[str, float]) -> dict[str, float]:
+    nan = math.nan
+    difference = model.get("mae", nan) - row.get("mae", nan)
+    better = (1 - math.copysign(1, difference)) / 2 if difference else 0.5
+    return {
+        "model_better": better if math.isfinite(difference) else nan,
+        **{f"delta_{name}": model.get(name, nan) - row.get(name, nan) for name in PAIRED if name in row},
+    }
 
 
 def table_text(rows: Iterable[Row], notes: Sequence[str] = ()) -> str:
@@ -215,7 +279,7 @@ def table_text(rows: Iterable[Row], notes: Sequence[str] = ()) -> str:
 
     Returns
     -------
-    Text that ends with a line break. The unit MAE comes with its interval.
+    Text that ends with a line break. The unit MAE and its difference to the model come with their intervals.
     """
     rows = list(rows)
     shown = [name for name in HEADLINE if any(math.isfinite(row.get(name, math.nan)) for row in rows)]
@@ -241,8 +305,9 @@ def _cell(row: Row, name: str) -> str:
     value = row.get(name, math.nan)
     if not math.isfinite(value):
         return "-"
-    if name == "inverted":
+    if name in SHARES:
         return f"{100 * value:.0f} %"
-    if name == "mae_unit":
-        return f"{value:.3f} [{row[name + '_lo']:.3f}, {row[name + '_hi']:.3f}]"
+    if name in INTERVALS:
+        sign = "+" if name.startswith("delta") else ""
+        return f"{value:{sign}.3f} [{row[name + '_lo']:{sign}.3f}, {row[name + '_hi']:{sign}.3f}]"
     return f"{value:.1f}" if HEADLINE[name].endswith(" m") else f"{value:.3f}"
