@@ -1,0 +1,1 @@
+"""Formats of other programs: arrays in, bytes out. No path, no rasterio."""

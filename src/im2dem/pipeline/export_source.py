@@ -1,0 +1,310 @@
+"""What every exporter needs of a height model: its heights, its place on the ground, and what its heights are."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from PIL import Image
+from pyproj import Transformer
+
+from im2dem.core.errors import GridMismatchError, Im2DemError, UsageError
+from im2dem.core.grid import Grid, Window
+from im2dem.core.protocols import RasterReader
+from im2dem.export.picture import to_rgb8
+from im2dem.io.atomic import check_target, output_error, publish
+from im2dem.io.environment import gdal_env, quiet_georeference
+from im2dem.io.geotiff import open_dem, open_reader
+from im2dem.io.reader import FileReader
+from im2dem.io.scene import all_tags
+from im2dem.io.warp import warp_to_grid
+
+log = logging.getLogger("im2dem")
+
+_STRIP_PX = 4_000_000
+_ASPECT_TOLERANCE = 0.01
+_EDGE_POINTS = 21
+_MARGIN_PX = 3
+
+
+@dataclass(frozen=True, eq=False)
+class HeightModel:
+    """An open height model.
+
+    Parameters
+    ----------
+    reader
+        One band, metres (or pixel sizes, see `metres`).
+    heights
+        What they are, in words: relative, above a datum, or not said.
+    metres
+        Metres in one unit of the heights; None: heights in pixel sizes and no scale known.
+    """
+
+    reader: FileReader
+    heights: str
+    metres: float | None
+
+    @property
+    def grid(self) -> Grid:
+        """Georeference of the whole raster."""
+        return self.reader.grid
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What every file says of itself."""
+        unit = "metre" if self.metres is not None else "pixel size (no scale known)"
+        return {"heights": self.heights, "unit": unit, "crs": short_crs(self.grid.crs)}
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Heights of a window in metres (pixel sizes when no scale is known), shape (row, col), NaN = no data."""
+        heights: NDArray[np.float32] = self.reader.read(window)[0] * np.float32(self.metres or 1.0)
+        return heights
+
+
+@contextmanager
+def open_heights(path: str | os.PathLike[str], gsd_m: float | None = None) -> Iterator[HeightModel]:
+    """A height model with all that it says about its heights.
+
+    Raises
+    ------
+    NotAnImageError, UnsupportedTypeError, UsageError
+        As `io.geotiff.open_dem`.
+    """
+    with open_dem(path, gsd_m=gsd_m) as reader:
+        metres = reader.grid.gsd_m if reader.info.unit == "px" else 1.0
+        yield HeightModel(reader, _in_words(path, reader), metres)
+
+
+def _in_words(path: str | os.PathLike[str], reader: FileReader) -> str:
+    """What the heights are: from the side-car of `im2dem predict`, else from the tags."""
+    side_car = Path(f"{os.fspath(path)}.json")
+    if side_car.is_file():
+        try:
+            told = json.loads(side_car.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            told = None
+        if isinstance(told, dict) and isinstance(told.get("heights"), str):
+            return str(told["heights"])
+    with gdal_env(), quiet_georeference(), rasterio.open(path) as dataset:
+        tags = all_tags(dataset)
+    if "relative" in tags.get("IM2DEM_VERTICAL_DATUM", ""):
+        return "relative: no vertical datum, the zero is arbitrary"
+    if reader.info.unit == "px":
+        return "relative, in pixel sizes"
+    datum = reader.info.vertical_datum
+    return f"above {datum}" if datum else "vertical datum not said"
+
+
+def short_crs(crs: str | None) -> str | None:
+    """A reference system in at most 80 characters."""
+    return None if crs is None else crs if len(crs) <= 80 else crs[:77] + "..."
+
+
+def whole_heights(model: HeightModel, max_px: int, tell: bool = True) -> tuple[NDArray[np.float32], Grid, int]:
+    """All heights with the longer side at most `max_px`: means of blocks, with a word in the log (`tell`).
+
+    Returns
+    -------
+    Heights (row, col) in metres, NaN = no data; their grid; the side of a block in pixels (1: as they are).
+    """
+    grid = model.grid
+    factor = -(-max(grid.shape) // max_px)
+    if factor > 1 and tell:
+        log.warning(
+            "the DEM has %d x %d pixels; blocks of %d x %d are averaged for this format (--max-px changes that)",
+            *grid.shape, factor, factor,
+        )  # fmt: skip
+    coarse = grid.coarsen(factor)
+    if factor == 1:
+        return model.read(grid.window), coarse, 1
+    step = factor * max(1, _STRIP_PX // (grid.width * factor))
+    strips = [
+        block_mean(model.read(Window(row, 0, min(step, grid.height - row), grid.width)), factor)
+        for row in range(0, grid.height, step)
+    ]
+    return np.concatenate(strips), coarse, factor
+
+
+def block_mean(heights: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Means of blocks, shape (row, col) to (ceil(row / factor), ceil(col / factor)).
+
+    NaN where fewer than half of a block's pixels have a height, so that coasts neither grow nor shrink.
+    """
+    height, width = heights.shape
+    rows, cols = -(-height // factor), -(-width // factor)
+    padded = np.full((rows * factor, cols * factor), np.nan, dtype=np.float32)
+    padded[:height, :width] = heights
+    blocks = padded.reshape(rows, factor, cols, factor)
+    valid = np.isfinite(blocks)
+    count = valid.sum(axis=(1, 3))
+    total = np.where(valid, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
+    inside = np.minimum(factor, height - factor * np.arange(rows))[:, None] * np.minimum(
+        factor, width - factor * np.arange(cols)
+    )
+    enough = (count > 0) & (2 * count >= inside)
+    return np.where(enough, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def ground_axes(grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(east, north) that one column and one row lead on the ground, metres; pixels when no scale is known."""
+    t = grid.transform
+    step = math.sqrt(abs(t.determinant))
+    x, y = t @ (grid.width / 2, grid.height / 2)
+    upright = Grid((1, 1), Affine(step, 0, x - step / 2, 0, -step, y + step / 2), grid.crs)
+    size = upright.pixel_size_m()
+    if size is None:
+        return (1.0, 0.0), (0.0, -1.0)
+    east, north = size[0] / step, size[1] / step
+    return (t.a * east, t.d * north), (t.b * east, t.e * north)
+
+
+def pixel_size(grid: Grid) -> tuple[float, float]:
+    """Ground size of a pixel along columns and rows, metres; 1 x 1 when no scale is known."""
+    return grid.pixel_size_m() or (1.0, 1.0)
+
+
+@lru_cache(maxsize=16)
+def _between(source: str | None, target: str | None) -> Transformer:
+    """Making one takes longer than warping a tile."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def positions(
+    transform: Affine, x: NDArray[np.floating], y: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Many points through an affine transform: two arrays of one shape in, two out."""
+    t = transform
+    return t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f
+
+
+def window_over(source: Grid, target: Grid, margin_px: int = _MARGIN_PX) -> Window | None:
+    """The part of `source` under `target`, whichever reference systems they have, or None when they share no ground.
+
+    Parameters
+    ----------
+    source, target
+        Both with a reference system.
+    margin_px
+        Pixels more on every side.
+    """
+    share = np.linspace(0, 1, _EDGE_POINTS)
+    col, row = (axis.ravel() for axis in np.meshgrid(share * target.width, share * target.height))
+    x, y = positions(target.transform, col, row)
+    if source.crs != target.crs:
+        x, y = _between(target.crs, source.crs).transform(x, y)
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        return None
+    col, row = positions(~source.transform, np.asarray(x)[known], np.asarray(y)[known])
+    first_row, first_col = math.floor(row.min()) - margin_px, math.floor(col.min()) - margin_px
+    height, width = math.ceil(row.max()) + margin_px - first_row, math.ceil(col.max()) + margin_px - first_col
+    return Window(first_row, first_col, height, width).intersection(source.window)
+
+
+def picture_over(image: str | os.PathLike[str], grid: Grid, max_px: int) -> NDArray[np.uint8]:
+    """A picture over exactly the extent of a grid.
+
+    Parameters
+    ----------
+    image
+        Path; any reference system, or none.
+    grid
+        Of the heights.
+    max_px
+        Longest side of the result, pixels.
+
+    Returns
+    -------
+    uint8, shape (row, col, 3), grey where the picture has nothing; as many pixels as it has over this extent, or fewer.
+
+    Raises
+    ------
+    GridMismatchError
+        They share no ground, or one has no georeference and the aspect ratios differ.
+    """
+    with open_reader(image) as reader:
+        placed = reader.grid.crs is not None and grid.crs is not None
+        window = window_over(reader.grid, grid) if placed else reader.grid.window
+        if window is None:
+            raise GridMismatchError(f"{image}: shows no ground of the DEM; give a picture of the same place")
+        if not placed:
+            ratio = reader.grid.width / reader.grid.height / (grid.width / grid.height)
+            if abs(math.log(ratio)) > _ASPECT_TOLERANCE:
+                raise GridMismatchError(
+                    f"{image}: {reader.grid.height} x {reader.grid.width} pixels over a DEM of {grid.height} x "
+                    f"{grid.width}: without a georeference in both they must agree in aspect ratio; georeference both"
+                )
+        factor = max(1, max(window.shape) // max_px)
+        data, source = _reduced(reader, window, factor)
+    # The picture's own detail over this extent, not more.
+    detail = max(source.shape) / max(grid.shape)
+    scale = min(max(detail, 1e-6), max_px / max(grid.shape))
+    size = max(2, round(grid.height * scale)), max(2, round(grid.width * scale))
+    if placed:
+        stretch = Affine.scale(grid.width / size[1], grid.height / size[0])
+        data = warp_to_grid(data, source, Grid(size, grid.transform @ stretch, grid.crs))
+        return to_rgb8(data)
+    resized = Image.fromarray(to_rgb8(data)).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
+def _reduced(reader: RasterReader, window: Window, factor: int) -> tuple[NDArray[np.float32], Grid]:
+    step = factor * max(1, _STRIP_PX // (window.width * factor))
+    strips = []
+    for row in range(0, window.height, step):
+        part = Window(window.row_off + row, window.col_off, min(step, window.height - row), window.width)
+        strips.append(np.stack([block_mean(band, factor) for band in reader.read(part)]))
+    return np.concatenate(strips, axis=1), reader.grid.crop(window).coarsen(factor)
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is finished, and is gone when it is not.
+
+    Raises
+    ------
+    OutputExistsError
+        It is there and `overwrite` is False.
+    OutputError
+        Folder missing or not writable, disk full.
+    """
+    target = check_target(path, overwrite)
+    part = target.with_name(target.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        publish(part, target)
+    except Im2DemError:
+        raise
+    except OSError as error:
+        raise output_error(target, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def require_place(model: HeightModel, what: str) -> None:
+    """Raise unless the height model lies somewhere on Earth.
+
+    Raises
+    ------
+    UsageError
+        It has no reference system, or a local one.
+    """
+    if model.grid.lonlat(model.grid.height / 2, model.grid.width / 2) is None:
+        raise UsageError(
+            f"{model.reader.name}: has no place on Earth (reference system: {short_crs(model.grid.crs) or 'none'}), "
+            f"and {what} need one; georeference it first (gdal_edit.py -a_srs, or rio edit-info --crs)"
+        )
