@@ -103,6 +103,10 @@ def test_the_page_is_whole_alone_and_small():
     assert "$" not in page.text
     assert "prefers-color-scheme: dark" in html
     assert html == build_report(evaluation(), FACTS)
+    sized = replace(evaluation(), models=({"model": "mine", "parameters": 1538162, "gmac": 1.68, "side_px": 256},))
+    text = Page(build_report(sized, FACTS)).text
+    assert "1,538,162" in text
+    assert "GMAC for a tile of 256 px1.68" in text
 
 
 def test_what_comes_from_files_is_escaped():
@@ -205,11 +209,11 @@ def test_error_colours():
 
 def test_charts_place_what_they_are_given():
     axes = Axes("x", "y", ((0.0, "0"), (1.0, "1")), ((0.0, "0"), (1.0, "1")), diagonal=True)
-    html = curves("t", [Curve("one", ((0.0, 0.0), (0.5, math.nan), (1.0, 2.0)), "s1")], axes)
+    html = curves("t", [Curve("one", ((0.0, 0.0), (0.5, math.nan), (0.7, 2.0), (1.0, 1.0)), "s1")], axes)
     (points,) = re.findall(r'polyline points="([^"]*)"', html)
     (x0, y0), (x1, y1) = ([float(v) for v in p.split(",")] for p in points.split())
     assert x0 < x1
-    assert y0 > y1  # upwards; beyond the axis it stays on its edge
+    assert y0 > y1  # upwards; what is beyond the axis is left out
     assert re.search(rf'<line class="rule" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"', html)
     html = bars("t", [Bar("a", 0.5, 0.4, 0.6, "s1"), Bar("b", -0.5, math.nan, math.nan, "s2")], percent=True)
     assert "50 %" in html

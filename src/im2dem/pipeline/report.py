@@ -26,6 +26,7 @@ from .report_tables import (
     SHORT,
     best_rival,
     cell,
+    cost_table,
     facts_table,
     groups_table,
     inverted_list,
@@ -108,7 +109,7 @@ def build_report(evaluation: Evaluation, facts: ReportFacts) -> str:
         tiles=_gallery(evaluation),
         inverted=inverted_list(tiles),
         everything=_everything(evaluation, alignments),
-        cards="".join(f"<section>{facts_table(card)}</section>" for card in (*facts.cards, *evaluation.models)),
+        cards="".join([*map(cost_table, evaluation.models), *map(facts_table, facts.cards)]),
         made=facts_table(_made(facts)),
     )
 
@@ -117,7 +118,9 @@ def _lead(rows: Sequence[Row], method: str, alignment: str, evaluation: Evaluati
     """What was measured, and whether the method is worth anything, in two sentences."""
     own = next(row for row in rows if row["method"] == method)
     scenes = len({tile.scene for tile in evaluation.tiles})
-    text = f"{own['tiles']} tiles from {scenes} scenes in {own['regions']} regions, alignment {alignment}. "
+    counts = ((own["tiles"], "tile"), (scenes, "scene"), (own["regions"], "region"))
+    tiles, places, regions = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    text = f"{tiles} from {places} in {regions}, alignment {alignment}. "
     rival = best_rival(rows, method)
     if rival is None or not math.isfinite(own.get("mae_unit", math.nan)):
         return text
@@ -228,7 +231,7 @@ def _curves(rows: Sequence[Row], method: str) -> str:
     return curves(
         "Gradient cosine by scale: do slopes face the right way?",
         cosines,
-        Axes("blur, px", "gradient cosine", tuple(blurs), _ticks(-0.2, 1.0, 0.2), rule=0.0),
+        Axes("blur, px", "gradient cosine", tuple(blurs), _ticks(_floor(cosines, 0.2), 1.0, 0.2), rule=0.0),
     ) + curves(
         "Power by wavelength, predicted over true: 0 is right, below is too smooth",
         power,
@@ -240,6 +243,12 @@ def _curves(rows: Sequence[Row], method: str) -> str:
             rule=0.0,
         ),
     )
+
+
+def _floor(lines: Sequence[Curve], step: float) -> float:
+    """The multiple of a step at or below the lowest point, at most 0."""
+    lowest = min((y for line in lines for _, y in line.points if math.isfinite(y)), default=0.0)
+    return min(math.floor(lowest / step) * step, 0.0)
 
 
 def _calibration(rows: Sequence[Row]) -> str:
@@ -261,7 +270,8 @@ def _calibration(rows: Sequence[Row]) -> str:
 
 
 def _ticks(low: float, high: float, step: float) -> tuple[tuple[float, str], ...]:
-    return tuple((low + i * step, f"{low + i * step:g}"[:5]) for i in range(round((high - low) / step) + 1))
+    values = (low + i * step for i in range(round((high - low) / step) + 1))
+    return tuple((value, f"{round(value, 6) + 0.0:g}") for value in values)
 
 
 def _gallery(evaluation: Evaluation) -> str:

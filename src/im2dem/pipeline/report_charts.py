@@ -10,7 +10,7 @@ from html import escape
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 24, 14, 44
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,18 @@ def curves(title: str, lines: Sequence[Curve], axes: Axes) -> str:
 
     Returns
     -------
-    An HTML figure with inline SVG. Points outside the axes are drawn on their edge.
+    An HTML figure with inline SVG. Points outside the axes are left out.
     """
     x0, x1 = axes.x_ticks[0][0], axes.x_ticks[-1][0]
     y0, y1 = axes.y_ticks[0][0], axes.y_ticks[-1][0]
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across, up = (min(max(v, 0.0), 1.0) for v in ((x - x0) / (x1 - x0), (y - y0) / (y1 - y0)))
+        across, up = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
         return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
 
     parts = [*_grid(axes, place(x0, y0), place(x1, y1), place)]
     for line in reversed(lines):
-        points = [place(x, y) for x, y in line.points if math.isfinite(y)]
+        points = [place(x, y) for x, y in line.points if y0 <= y <= y1]
         if points:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in points)

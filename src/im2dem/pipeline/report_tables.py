@@ -38,7 +38,7 @@ FIGURES = {
     "model_better": ("model better on", 0),
 }
 SHORT = (
-    "mae_unit", "mae", "skill", "pearson_r", "inverted", "gradcos_0", "gradcos_4", "slope_mae_deg",
+    "mae_unit", "mae", "pearson_r", "inverted", "gradcos_4", "slope_mae_deg",
     "hillshade_ssim_315", "ece_pooled", "seam_ratio", "delta_mae_unit", "model_better",
 )  # fmt: skip
 GROUPED = (
@@ -128,7 +128,7 @@ def groups_table(rows: Sequence[Row], main: str, prefix: str) -> str:
         name = escape(str(row["group"]).removeprefix("region "))
         lines.append(f"<tr><th>{name}</th><td>{row['tiles']}</td>{cells}<td>{beside}</td><td>{won}</td></tr>")
     head = "".join(f"<th>{escape(FIGURES[key][0])}</th>" for key in shown)
-    columns = f"<th>group</th><th>tiles</th>{head}<th>best simple row, MAE unit</th><th>model better on</th>"
+    columns = f"<th>group</th><th>tiles</th>{head}<th>best other row, MAE unit</th><th>model better on</th>"
     return _table(columns, lines) if lines else ""
 
 
@@ -184,6 +184,21 @@ def facts_table(facts: Mapping[str, Any]) -> str:
         text = "<br>".join(escape(str(item)) for item in items)
         lines.append(f"<tr><th>{escape(str(key))}</th><td>{text}</td></tr>")
     return f'<table class="facts"><tbody>{"".join(lines)}</tbody></table>'
+
+
+def cost_table(facts: Mapping[str, Any]) -> str:
+    """The size of a model (`Evaluation.models`) in words."""
+    shown: dict[str, Any] = {}
+    for key, value in facts.items():
+        if key == "parameters":
+            shown["parameters"] = f"{value:,}"
+        elif key == "gmac":
+            shown[f"GMAC for a tile of {facts.get('side_px', 256)} px"] = f"{value:.2f}"
+        elif key == "onnx_mb":
+            shown["ONNX file"] = f"{value:.1f} MB"
+        elif key != "side_px":
+            shown[key] = value
+    return facts_table(shown)
 
 
 def _is_known(row: Row, key: str) -> bool:

@@ -52,8 +52,8 @@ def _card(exhibit: Exhibit) -> str:
     )
     inverted = '<span class="badge">inverted</span>' if score.scores.get("inverted") == 1 else ""
     shown = "".join(
-        f'<div><img src="{uri(picture)}" alt="{label}" width="{picture.shape[1]}" height="{picture.shape[0]}" '
-        f'loading="lazy"><small>{label}</small></div>'
+        f'<div><img src="{uri(picture)}" alt="{label}" width="{picture.shape[1]}" height="{picture.shape[0]}">'
+        f"<small>{label}</small></div>"
         for label, picture in pictures
     )
     return (
