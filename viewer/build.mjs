@@ -7,7 +7,7 @@ import { build, transform } from "esbuild";
 const source = (name) => new URL(`src/${name}`, import.meta.url);
 const target = (name) => new URL(`../src/im2dem/web/static/${name}`, import.meta.url);
 
-const licence = (await readFile(new URL("node_modules/three/LICENSE", import.meta.url), "utf8")).trim();
+const licence = async (path) => (await readFile(new URL(`node_modules/${path}`, import.meta.url), "utf8")).trim();
 const bundle = await build({
   entryPoints: [source("main.js").pathname],
   absWorkingDir: new URL(".", import.meta.url).pathname,
@@ -17,9 +17,12 @@ const bundle = await build({
   format: "iife",
   charset: "utf8",
   target: ["chrome100", "firefox113", "safari16.4"],
-  // The whole licence stands once, at the top; the short marks in three's files would only repeat it.
+  // The whole licences stand once, at the top; the short marks in the files would only repeat them.
   legalComments: "none",
-  banner: { js: `/*! This file contains three.js (threejs.org) under this licence:\n${licence}\n*/` },
+  banner: {
+    js: `/*! This file contains three.js (threejs.org) under this licence:\n${await licence("three/LICENSE")}\n\n` +
+      `and gifenc (github.com/mattdesl/gifenc) under this one:\n${await licence("gifenc/LICENSE.md")}\n*/`,
+  },
 });
 const style = await transform(await readFile(source("viewer.css"), "utf8"), { loader: "css", minify: true });
 const files = {

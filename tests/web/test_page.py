@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from affine import Affine
 
-from im2dem.core.errors import InputError, NoDataError, UsageError
+from im2dem.core.errors import GridMismatchError, InputError, NoDataError, UsageError
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
+from im2dem.core.sun import solar_position
 from im2dem.web.page import PageOptions, build_page, ground_basis
 from im2dem.web.payload import decode_heights
 
@@ -115,7 +117,7 @@ def test_heights_sigma_and_datum_are_in_the_payload():
 
 def test_larger_raster_is_averaged_and_its_transform_follows():
     dem = hills(100, 130)
-    payload = payload_of(build_page(dem, options=PageOptions(max_px=50)))
+    payload = payload_of(build_page(dem, options=PageOptions(max_px=50, detail_px=0)))
     field = payload["grid"]
     assert (field["height"], field["width"], field["factor"]) == (34, 44, 3)
     assert field["transform"][0] == 90
@@ -205,8 +207,115 @@ def test_given_exaggeration_and_sun_are_taken():
         {"sun_elevation_deg": 91},
         {"sun_azimuth_deg": math.inf},
         {"max_px": 1},
+        {"layer": "colour"},
     ],
 )
 def test_options_out_of_range_are_refused(wrong):
-    with pytest.raises(UsageError, match="got"):
+    with pytest.raises(UsageError, match=r"got|choose one"):
         PageOptions(**wrong)
+
+
+def tiles_of(page):
+    found = re.findall(r'<script type="application/json" id="(tile-[\d-]+)">(.*?)</script>', page, re.S)
+    return {name: json.loads(text) for name, text in found}
+
+
+def test_finer_heights_follow_in_tiles_that_join_and_average_to_the_mesh():
+    dem = hills(1100, 700)
+    page = build_page(dem, options=PageOptions(max_px=256))
+    payload, tiles = payload_of(page), tiles_of(page)
+    # 1100 px are 4.3 meshes of 256: a power of two within half as much again is 4, so that levels of 2 and 1 follow.
+    assert payload["grid"]["factor"] == 4
+    assert payload["detail"]["levels"] == [{"width": 350, "height": 550}, {"width": 700, "height": 1100}]
+    assert set(tiles) == {"tile-0-0-0", "tile-0-1-0"} | {f"tile-1-{r}-{c}" for r in range(3) for c in range(2)}
+    fine = decode_heights(tiles["tile-1-1-0"])
+    assert fine.shape == (514, 514)
+    # Steps of 1/16,000 of 400 m: half a step is 12.5 mm.
+    np.testing.assert_allclose(fine[1:-1, 1:-1], dem.data[0, 512:1024, :512], atol=0.0127)
+    np.testing.assert_allclose(fine[0, 1:-1], dem.data[0, 511, :512], atol=0.0127)
+    corner = decode_heights(tiles["tile-1-2-1"])
+    np.testing.assert_allclose(corner[60, 60], dem.data[0, 1024 + 59, 512 + 59], atol=0.0127)
+    np.testing.assert_allclose(corner[500, 500], dem.data[0, -1, -1], atol=0.0127)
+    half = decode_heights(tiles["tile-0-0-0"])[1:-1, 1:-1]
+    mean = dem.data[0, :700, :700].reshape(350, 2, 350, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(half[:350, :350], mean, atol=0.0127)
+
+
+def test_tiles_without_a_value_are_left_out_and_small_rasters_have_none():
+    dem = hills(1100, 1100)
+    dem.data[0, :512, :520] = np.nan
+    tiles = tiles_of(build_page(dem, options=PageOptions(max_px=600)))
+    assert "tile-0-0-0" not in tiles
+    assert "tile-0-0-1" in tiles
+    small = build_page(hills())
+    assert tiles_of(small) == {}
+    assert payload_of(small)["detail"] is None
+
+
+def test_the_place_says_where_and_where_true_north_is():
+    place = payload_of(build_page(hills(200, 300, grid=Grid((200, 300), Affine(30, 0, 7e5, 0, -30, 5e6), UTM))))[
+        "place"
+    ]
+    lon, lat = Grid((200, 300), Affine(30, 0, 7e5, 0, -30, 5e6), UTM).lonlat(100, 150)
+    assert (place["lon"], place["lat"]) == pytest.approx((lon, lat), abs=1e-7)
+    # East of the central meridian (15 degrees) meridians lean to the west going north: convergence (lon - 15) sin lat.
+    assert place["north_deg"] == pytest.approx(-(lon - 15) * math.sin(math.radians(lat)), abs=0.01)
+    lattice = place["lattice"]
+    assert len(lattice["lon"]) == lattice["cols"] * lattice["rows"]
+    assert payload_of(build_page(hills(grid=Grid.local((40, 50), 10.0))))["place"] is None
+
+
+def test_a_date_sets_the_sun_where_the_place_is_known():
+    moment = datetime(2021, 12, 28, 10, 30, tzinfo=timezone(timedelta(hours=9)))
+    payload = payload_of(build_page(hills(), options=PageOptions(date=moment)))
+    place, view = payload["place"], payload["view"]
+    azimuth, elevation = solar_position(moment, place["lon"], place["lat"])
+    assert (view["sun_azimuth_deg"], view["sun_elevation_deg"]) == (azimuth, elevation)
+    assert view["date_utc"] == "2021-12-28T01:30:00Z"
+    with pytest.raises(UsageError, match="only where the place is known"):
+        build_page(hills(grid=Grid.local((40, 50), None)), options=PageOptions(date=moment))
+
+
+def test_a_first_layer_must_be_there():
+    assert payload_of(build_page(hills(), options=PageOptions(layer="slope")))["view"]["layer"] == "slope"
+    for layer, wanted in (("image", "an image"), ("sigma", 'band "sigma"'), ("error", "a truth")):
+        with pytest.raises(UsageError, match=wanted):
+            build_page(hills(), options=PageOptions(layer=layer))
+
+
+def truth_over(gsd, crs=UTM, above=0.0):
+    """The same hills at another pixel size, `above` metres higher."""
+    side = round(40 * 30 / gsd), round(50 * 30 / gsd)
+    rows, cols = np.mgrid[0 : side[0], 0 : side[1]]
+    y, x = (rows + 0.5) * gsd / 30 - 0.5, (cols + 0.5) * gsd / 30 - 0.5
+    heights = 400 * (0.5 + 0.5 * np.sin(y / 9) * np.cos(x / 7)) + above
+    place = Grid(side, Affine(gsd, 0, 5e5, 0, -gsd, 5e6), crs)
+    return Raster(heights[None].astype(np.float32), place, ("height",), "m", "EGM2008")
+
+
+@pytest.mark.parametrize("gsd", [10.0, 30.0, 50.0])
+def test_truth_at_another_pixel_size_lies_on_the_mesh(gsd):
+    payload = payload_of(build_page(hills(vertical_datum="EGM2008"), truth=truth_over(gsd, above=25)))
+    dh = decode_heights(payload["height"]["field"]) - decode_heights(payload["truth"]["field"])
+    assert payload["truth"]["shift"] == 0
+    # Steepest 15 m a pixel, curved by 3 m a pixel squared: means and interpolations of up to 50 m differ by that much.
+    np.testing.assert_allclose(dh[2:-2, 2:-2], -25, atol=3)
+    assert np.nanmedian(dh) == pytest.approx(-25, abs=0.5)
+
+
+def test_relative_heights_are_compared_with_a_truth_brought_to_their_zero():
+    payload = payload_of(build_page(hills(), truth=truth_over(30.0, above=512.25)))
+    assert payload["truth"]["shift"] == pytest.approx(512.25, abs=0.01)
+    dh = decode_heights(payload["height"]["field"]) - decode_heights(payload["truth"]["field"])
+    np.testing.assert_allclose(dh, 0, atol=0.02)
+
+
+def test_truth_elsewhere_or_of_another_shape_is_refused():
+    with pytest.raises(GridMismatchError, match="truth and the DEM share no ground"):
+        build_page(hills(), truth=hills(grid=Grid((40, 50), Affine(30, 0, 9e5, 0, -30, 5e6), UTM)))
+    with pytest.raises(GridMismatchError, match="do not both have a reference system"):
+        build_page(hills(), truth=hills(30, 30, grid=Grid.local((30, 30), None)))
+    gaps = hills()
+    gaps.data[:] = np.nan
+    with pytest.raises(NoDataError, match="both a predicted and a true height"):
+        build_page(hills(), truth=gaps)

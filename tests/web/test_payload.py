@@ -45,6 +45,15 @@ def test_both_ends_of_the_range_are_kept():
     assert decoded.max() == pytest.approx(8848.5, abs=1e-3)
 
 
+def test_a_least_step_is_kept_and_saves_bytes():
+    heights = np.random.default_rng(1).uniform(0, 100, (64, 64)).astype(np.float32)
+    coarse, fine = encode_heights(heights, step=0.5), encode_heights(heights)
+    assert coarse["scale"] == 0.5
+    assert len(coarse["data"]) < 0.7 * len(fine["data"])
+    # Half a step, and single precision at 100.
+    np.testing.assert_allclose(decode_heights(coarse), heights, atol=0.25 + 1e-5)
+
+
 def test_flat_field_is_exact():
     decoded = decode_heights(encode_heights(np.full((3, 4), 17.25, np.float32)))
     np.testing.assert_array_equal(decoded, np.float32(17.25))

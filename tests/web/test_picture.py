@@ -100,9 +100,44 @@ def test_without_a_georeference_only_the_aspect_ratio_counts():
         drape(picture(ramp(80, 80), Grid.local((80, 80), None)), dem, 2048)
 
 
+def test_picture_in_another_reference_system_is_warped_and_the_log_says_so(caplog):
+    dem = Grid((60, 80), Affine(10, 0, 5e5, 0, -10, 5e6), UTM)
+    left, top = dem.lonlat(0, 0)
+    right, bottom = dem.lonlat(60, 80)
+    # Degrees, and half as much again on every side.
+    wide, high = right - left, top - bottom
+    image = Grid((200, 200), Affine(wide / 100, 0, left - wide / 2, 0, -high / 100, top + high / 2), "EPSG:4326")
+    with caplog.at_level("WARNING", "im2dem"):
+        rgb = drape(picture(ramp(200, 200), image), dem, 256).astype(int)
+    assert "warped the image" in caplog.text
+    # The DEM lies in the middle half; one pixel of the ramp is 1.3 grey levels, and the curvature is below one.
+    for (row, col), (v, u) in {(0, 0): (0.25, 0.25), (-1, -1): (0.75, 0.75), (0, -1): (0.25, 0.75)}.items():
+        np.testing.assert_allclose(rgb[row, col], [250 * u, 250 * v, 90], atol=3)
+
+
+def test_only_the_part_over_the_dem_is_read():
+    dem = Grid((50, 50), Affine(10, 0, 5e5, 0, -10, 5e6), UTM)
+    image = Grid((4000, 4000), Affine(10, 0, 4.9e5, 0, -10, 5.01e6), UTM)
+    asked = []
+
+    class Wide:
+        grid, bands = image, ("red", "green", "blue")
+
+        def read(self, window):
+            asked.append(window)
+            columns = np.arange(window.col_off, window.col_off + window.width, dtype=np.float32) - 990
+            return np.broadcast_to(columns, (3, *window.shape)).copy()
+
+    rgb = drape(Wide(), dem, 64)
+    assert sum(w.height * w.width for w in asked) < 60 * 60
+    # Full size although the picture is sixty times as large as what is shown: columns 1000 to 1049 of it.
+    assert rgb.shape == (50, 50, 3)
+    np.testing.assert_allclose(rgb[25, [0, 49], 0].astype(int), [10, 59], atol=1)
+
+
 def test_what_cannot_be_laid_over_the_dem_is_refused():
     dem = Grid((40, 50), Affine(10, 0, 5e5, 0, -10, 5e6), UTM)
-    with pytest.raises(GridMismatchError, match="warp the image"):
-        drape(picture(ramp(4, 5), Grid((4, 5), Affine(1, 0, 15, 0, -1, 45), "EPSG:4326")), dem, 64)
+    with pytest.raises(GridMismatchError, match="share no ground"):
+        drape(picture(ramp(4, 5), Grid((4, 5), Affine(1, 0, 50, 0, -1, 45), "EPSG:4326")), dem, 64)
     with pytest.raises(GridMismatchError, match="share no ground"):
         drape(picture(ramp(4, 5), Grid((4, 5), Affine(10, 0, 9e5, 0, -10, 5e6), UTM)), dem, 64)

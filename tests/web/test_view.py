@@ -70,3 +70,19 @@ def test_open_saves_and_calls_the_browser(dem, monkeypatch, tmp_path):
     made = view(dem).open()
     assert opened == [made.path.resolve().as_uri()]
     assert made.path.read_text(encoding="utf-8") == made.html
+
+
+def test_truth_path_gives_the_error_layer(files, dem, tmp_path):
+    path, picture = files
+    made = view(path, picture, tmp_path / "both.html", truth=path)
+    assert '"truth":{"field"' in made.html
+    # The DEM's file has no vertical datum, so a shift is told even where it is nothing.
+    assert '"shift":0.0' in made.html
+
+
+def test_notebooks_find_the_frame_by_the_names_they_look_for(dem):
+    formatters = pytest.importorskip("IPython.core.formatters", reason="IPython is not installed")
+    made = view(dem)
+    data, _ = formatters.DisplayFormatter().format(made)
+    assert data["text/html"] == made._repr_html_()
+    assert data["text/plain"].startswith("<View 'Elevation model'")

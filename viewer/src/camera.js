@@ -123,9 +123,27 @@ export class Eye {
     this.camera.updateProjectionMatrix();
   }
 
+  /** Where the pane of the picture lies that holds client position `x`: {left, top, width, height, surface, layer}. */
+  pane(x) {
+    const box = this.canvas.getBoundingClientRect();
+    const pane = this.scene.paneAt((x - box.left) / box.width);
+    return { ...pane, left: box.left + pane.x * box.width, top: box.top, width: pane.width * box.width, height: box.height };
+  }
+
+  /** Where the eye is and what it looks at, in scene units. */
+  get pose() {
+    return { eye: this.camera.position.toArray(), target: this.controls.target.toArray() };
+  }
+
+  set pose({ eye, target }) {
+    this.camera.position.fromArray(eye);
+    this.controls.target.fromArray(target);
+    this.controls.update();
+  }
+
   /** Ray through a point of the canvas, in ground units: {origin, direction}. */
   ray(x, y) {
-    const box = this.canvas.getBoundingClientRect();
+    const box = this.pane(x);
     const point = new Vector2(((x - box.left) / box.width) * 2 - 1, 1 - ((y - box.top) / box.height) * 2);
     const caster = new Raycaster();
     this.camera.updateMatrixWorld();
@@ -135,13 +153,14 @@ export class Eye {
   }
 
   /** Place on the screen (client pixels) of a pixel of the raster. */
-  project(row, col) {
+  project(row, col, height = this.scene.terrain.heightAt(row, col), pane = 0) {
     const { terrain } = this.scene;
     const [x, z] = terrain.ground(col, row);
-    const y = (terrain.heightAt(row, col) - terrain.min) * this.scene.common.lift.value;
+    const y = (height - terrain.low) * this.scene.common.lift.value;
     this.camera.updateMatrixWorld();
     const p = new Vector3(x / terrain.extent, y, z / terrain.extent).project(this.camera);
-    const box = this.canvas.getBoundingClientRect();
+    const whole = this.canvas.getBoundingClientRect();
+    const box = this.pane(whole.left + pane * whole.width);
     return { x: box.left + ((p.x + 1) / 2) * box.width, y: box.top + ((1 - p.y) / 2) * box.height };
   }
 

@@ -9,7 +9,7 @@ export class Loop {
    *  @param draw draw(light)
    *  @param slow whether this machine is known to be slow from the start */
   constructor(step, draw, slow) {
-    Object.assign(this, { step, draw, asked: false, refine: false, slow, last: 0, moved: 0, timer: 0 });
+    Object.assign(this, { step, draw, asked: false, refine: false, slow, first: slow, last: 0, moved: 0, timer: 0 });
   }
 
   /** Draw soon; `moving` when the camera or a slider is on its way. */
@@ -27,7 +27,9 @@ export class Loop {
 
   frame(now) {
     this.asked = false;
-    const moving = performance.now() - this.moved < REST_MS;
+    // A slow machine shows something first and the rest when that is on the screen.
+    const moving = this.first || performance.now() - this.moved < REST_MS;
+    this.first = false;
     const gap = now - this.last;
     // Two drawings in a row while moving tell what a frame costs here, the graphics card's queue included.
     if (moving && this.wasMoving && gap > SLOW_MS && gap < STALL_MS) this.slow = true;

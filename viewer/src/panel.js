@@ -1,68 +1,123 @@
-// The controls. They write to the state and show the state; they know nothing of the drawing.
+// The controls of the surface: layers, exaggeration, contours, water, comparison, facts. They write to the state and
+// show the state; they know nothing of the drawing.
 
-import { HEIGHT_RAMP, SIGMA_RAMP, cssGradient } from "./ramps.js";
-import { caution, digitsFor, ground, plain, unitName } from "./words.js";
+import { facing } from "./compare.js";
+import { choice, number, toggle } from "./controls.js";
+import { LAYERS, legendTitle } from "./layers.js";
+import { cssGradient } from "./ramps.js";
+import { caution, digitsFor, ground, plain, squared, unitName } from "./words.js";
+import { floodCurve } from "./water.js";
 
 export class Panel {
-  constructor(root, state, payload, terrain, sigmaRange) {
-    this.root = root;
+  /** @param names layers that this page has; @param ranges of the layers */
+  constructor(root, state, payload, terrain, names, ranges) {
+    Object.assign(this, { root, state, payload, terrain, names, ranges });
     const at = (id) => root.querySelector(`#${id}`);
-    this.layers(at("layers"), state, { image: payload.image, sigma: sigmaRange });
-    const most = Math.max(5, Math.ceil(payload.view.exaggeration * 3));
-    const least = payload.view.exaggeration < 0.5 ? payload.view.exaggeration / 10 : 0.1;
-    at("exaggeration").max = most;
-    at("exaggeration").min = least;
-    at("exaggeration").step = Math.min(0.1, least);
+    this.layers(at("layers"));
+    const { exaggeration, automatic } = payload.view;
+    const most = Math.max(5, Math.ceil(exaggeration * 3));
+    const least = exaggeration < 0.5 ? exaggeration / 10 : 0.1;
+    Object.assign(at("exaggeration"), { max: most, min: least, step: Math.min(0.1, least) });
     at("exaggeration-number").min = least;
-    number(state, "exaggeration", at("exaggeration"), at("exaggeration-number"), [1e-6, 1000], (v) => v);
-    number(state, "sunAzimuth", at("azimuth"), at("azimuth-number"), [0, 360], (v) => ((v % 360) + 360) % 360);
-    number(state, "sunElevation", at("elevation"), at("elevation-number"), [0, 90], (v) => v);
-    at("automatic").hidden = !payload.view.automatic;
-    at("automatic").addEventListener("click", () => state.set({ exaggeration: payload.view.exaggeration }));
-    state.listen(({ exaggeration }) => { at("automatic").disabled = exaggeration === payload.view.exaggeration; });
-    this.facts(at("facts"), payload, terrain);
+    number(state, "exaggeration", at("exaggeration"), at("exaggeration-number"), [1e-6, 1000]);
+    at("automatic").hidden = !automatic;
+    at("automatic").addEventListener("click", () => state.set({ exaggeration }));
+    state.listen((values) => { at("automatic").disabled = values.exaggeration === exaggeration; });
+    this.contours(at);
+    this.water(at);
+    this.compare(at);
+    this.facts(at("facts"));
     const words = caution(payload);
     at("caution").textContent = words;
     at("caution").hidden = !words;
-    state.listen(({ layer }) => this.legend(at("legend"), layer, payload, terrain, sigmaRange));
+    state.listen((values) => this.legend(at("legend"), values.layer));
   }
 
-  layers(box, state, has) {
-    for (const input of box.querySelectorAll("input")) {
-      const name = input.value;
-      if (name in has && !has[name]) {
-        input.parentElement.remove();
-        continue;
-      }
-      input.addEventListener("change", () => state.set({ layer: name }));
-      state.listen(({ layer }) => { input.checked = layer === name; });
+  layers(box) {
+    for (const name of this.names) {
+      const label = document.createElement("label");
+      const input = Object.assign(document.createElement("input"), { type: "radio", name: "layer", value: name });
+      const text = Object.assign(document.createElement("span"), { textContent: LAYERS[name].label });
+      label.append(input, text);
+      box.append(label);
     }
-    this.layerNames = [...box.querySelectorAll("input")].map((input) => input.value);
+    choice(this.state, "layer", box);
   }
 
-  legend(box, layer, payload, terrain, sigmaRange) {
-    const range = { height: [terrain.min, terrain.max], sigma: sigmaRange && [0, sigmaRange[1]] }[layer];
-    box.hidden = !range;
-    if (!range) return;
-    const unit = unitName(payload.height.unit);
-    const digits = digitsFor(range[1] - range[0]) > 2 ? 2 : range[1] - range[0] < 20 ? 1 : 0;
-    box.querySelector(".ramp").style.background = cssGradient(layer === "sigma" ? SIGMA_RAMP : HEIGHT_RAMP);
-    const marks = [0, 0.5, 1].map((t) => plain(range[0] + t * (range[1] - range[0]), digits));
-    box.querySelectorAll(".marks span").forEach((span, i) => { span.textContent = marks[i]; });
-    box.querySelector(".what").textContent = layer === "sigma" ? `Uncertainty, one sigma (${unit})` : `Height (${unit})`;
+  contours(at) {
+    toggle(this.state, "contours", at("contours"));
+    number(this.state, "contourInterval", null, at("contour-number"), [1e-6, 1e6]);
+    at("contour-unit").textContent = unitName(this.payload.height.unit);
   }
 
-  facts(list, payload, terrain) {
-    const { grid, height } = payload;
+  water(at) {
+    const { state, terrain, payload } = this;
+    const span = terrain.high - terrain.low || 1;
+    toggle(state, "water", at("water"));
+    Object.assign(at("water-level"), { min: terrain.low, max: terrain.high, step: span / 500 });
+    number(state, "waterLevel", at("water-level"), at("water-number"), [-1e7, 1e7]);
+    at("water-unit").textContent = unitName(payload.height.unit);
+    const flooded = floodCurve(terrain);
+    const pixel = Math.abs(terrain.det);
+    state.listen((values) => {
+      at("water-row").hidden = !values.water;
+      const part = flooded(values.waterLevel);
+      at("water-says").textContent = `${plain(100 * part, 1)} % lies below: ` +
+        squared(part * terrain.valid * pixel, payload.grid.unit);
+    });
+  }
+
+  compare(at) {
+    const { state, payload } = this;
+    choice(state, "compare", at("compare"));
+    const kinds = payload.truth ? ["dem", "truth"] : ["dem"];
+    for (const kind of kinds) {
+      const group = document.createElement("optgroup");
+      group.label = kind === "truth" ? "Truth" : payload.truth ? "Predicted" : "This surface";
+      for (const name of this.names) {
+        group.append(new Option((kind === "truth" ? "Truth · " : "") + LAYERS[name].label, `${kind}:${name}`));
+      }
+      at("other").append(group);
+    }
+    at("other").addEventListener("change", () => state.set({ other: at("other").value }));
+    state.listen((values) => {
+      at("other").value = values.other;
+      at("other-row").hidden = values.compare === "off";
+      this.legend(at("legend-other"), values.compare === "off" ? "hillshade" : facing(values.other).layer);
+    });
+  }
+
+  /** Words that `other` of the state may be. */
+  get others() {
+    return [...this.root.querySelectorAll("#other option")].map((option) => option.value);
+  }
+
+  legend(box, layer) {
+    const range = this.ranges[layer];
+    box.hidden = !range || !LAYERS[layer].ramp;
+    if (box.hidden) return;
+    const { payload } = this;
+    const wide = range[1] - range[0];
+    const digits = digitsFor(wide) > 2 ? 2 : wide < 20 ? 1 : 0;
+    box.querySelector(".ramp").style.background = cssGradient(LAYERS[layer].ramp);
+    const marks = layer === "aspect" ? ["N", "E", "S", "W", "N"]
+      : [0, 0.5, 1].map((t) => plain(range[0] + t * wide, digits));
+    box.querySelector(".marks").replaceChildren(...marks.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+    box.querySelector(".what").textContent = legendTitle(layer, payload);
+  }
+
+  facts(list) {
+    const { payload: { grid, height, truth, detail }, terrain } = this;
     const [width, depth] = [grid.basis[0], grid.basis[1]].map((v, i) => Math.hypot(...v) * (i ? grid.height : grid.width));
     const digits = terrain.max - terrain.min < 20 ? 1 : 0;
     const unit = unitName(height.unit);
+    const shown = detail ? `, overview ${grid.width} × ${grid.height}` : grid.factor > 1 ? `, shown as ${grid.width} × ${grid.height}` : "";
     const rows = [
       ["Heights", `${plain(terrain.min, digits)} to ${plain(terrain.max, digits)} ${unit}`],
       ["Datum", height.datum],
+      ["Truth", truth?.shift ? `lowered by ${plain(truth.shift, 1)} ${unit} to the prediction's zero` : truth ? "as given" : null],
       ["Area", grid.unit === "m" ? `${ground(width, "m")} × ${ground(depth, "m")}` : null],
-      ["Pixels", `${plain(grid.source[0])} × ${plain(grid.source[1])}` +
-        (grid.factor > 1 ? `, shown as ${grid.width} × ${grid.height}` : "")],
+      ["Pixels", `${plain(grid.source[0])} × ${plain(grid.source[1])}${shown}`],
       ["System", grid.crs || "none"],
     ];
     for (const [name, value] of rows.filter(([, v]) => v)) {
@@ -73,27 +128,4 @@ export class Panel {
       list.append(term, text);
     }
   }
-}
-
-/** One number of the state on a slider and in a field; what is no number in range leaves the state alone. */
-function number(state, name, slider, field, [least, most], tidy) {
-  const take = (text) => {
-    const value = Number(text);
-    if (text.trim() === "" || !Number.isFinite(value)) return;
-    const tidied = tidy(value);
-    if (tidied >= least && tidied <= most) state.set({ [name]: tidied });
-  };
-  slider.addEventListener("input", () => take(slider.value));
-  field.addEventListener("input", () => take(field.value));
-  field.addEventListener("change", () => { field.value = short(state.get(name)); });
-  state.listen((values, changed) => {
-    if (!changed.includes(name)) return;
-    slider.value = values[name];
-    slider.style.setProperty("--part", (slider.value - slider.min) / (slider.max - slider.min));
-    if (document.activeElement !== field) field.value = short(values[name]);
-  });
-}
-
-function short(value) {
-  return String(Number(value.toPrecision(3)));
 }

@@ -28,7 +28,7 @@ async function inflate(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Values of a field object, row by row, NaN = no data. */
+/** {values, filled} of a field object, row by row: NaN = no data, or in `filled` the value the writer put there. */
 export async function decodeField(field) {
   const { width, height, bits, scale, offset, predictor } = field;
   const count = width * height;
@@ -45,11 +45,11 @@ export async function decodeField(field) {
       q[i] = plane && row > 0 ? sum + q[i - width] : sum;
     }
   }
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i++) values[i] = q[i] * scale + offset;
-  if (field.mask) {
-    const mask = await inflate(field.mask);
-    for (let i = 0; i < count; i++) if (!((mask[i >> 3] >> (7 - (i & 7))) & 1)) values[i] = NaN;
-  }
-  return values;
+  const filled = new Float32Array(count);
+  for (let i = 0; i < count; i++) filled[i] = q[i] * scale + offset;
+  if (!field.mask) return { values: filled, filled };
+  const values = filled.slice();
+  const mask = await inflate(field.mask);
+  for (let i = 0; i < count; i++) if (!((mask[i >> 3] >> (7 - (i & 7))) & 1)) values[i] = NaN;
+  return { values, filled };
 }

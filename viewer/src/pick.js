@@ -3,19 +3,20 @@
 /**
  * @param terrain heights and ground frame
  * @param origin, direction ray in the ground frame [x, y, z], y in ground units times `lift`
- * @param lift exaggeration (heights are drawn `lift * metres` high above the least height)
- * @returns {row, col, height} of the pixel nearest to the first hit, or null
+ * @param lift exaggeration (heights are drawn `lift * metres` high above the foot, terrain.low)
+ * @returns {row, col, height, place: [col, row] between pixels} of the pixel nearest to the first hit, or null
  */
 export function pick(terrain, origin, direction, lift) {
-  const { width, height, heights, min } = terrain;
+  const { width, height, heights, low: min } = terrain;
   const factor = lift * terrain.metres;
   const [c0, r0] = terrain.pixel(origin[0], origin[2]);
   const [dc, dr] = terrain.pixel(direction[0], direction[2], true);
   const top = (terrain.max - min) * factor;
+  const bottom = (terrain.min - min) * factor;
   let near = 0;
   let far = Infinity;
   for (const [start, step, low, high] of [
-    [c0, dc, 0, width - 1], [r0, dr, 0, height - 1], [origin[1], direction[1], -1e-9, top + 1e-9],
+    [c0, dc, 0, width - 1], [r0, dr, 0, height - 1], [origin[1], direction[1], bottom - 1e-9, top + 1e-9],
   ]) {
     if (Math.abs(step) < 1e-15) {
       if (start < low || start > high) return null;
@@ -78,5 +79,5 @@ function nearest(terrain, col, row) {
   const c = Math.min(Math.max(Math.round(col), 0), terrain.width - 1);
   const r = Math.min(Math.max(Math.round(row), 0), terrain.height - 1);
   const height = terrain.heightAt(r, c);
-  return Number.isNaN(height) ? null : { row: r, col: c, height };
+  return Number.isNaN(height) ? null : { row: r, col: c, height, place: [col, row] };
 }

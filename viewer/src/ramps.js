@@ -6,6 +6,14 @@ export const HEIGHT_RAMP = [
 ];
 export const SIGMA_RAMP = [[0, "#fff6d9"], [0.3, "#f7c784"], [0.6, "#dd6f74"], [0.85, "#8a3a83"], [1, "#3b1c59"]];
 
+export const SLOPE_RAMP = [[0, "#f7f4ea"], [0.2, "#f5d98c"], [0.45, "#ea9a4f"], [0.7, "#c4473f"], [1, "#5d1846"]];
+/** North, east, south, west and north again: a ramp without ends. */
+export const ASPECT_RAMP = [
+  [0, "#4f78c4"], [0.125, "#63b0c8"], [0.25, "#8fc27c"], [0.375, "#dcc95c"], [0.5, "#e8a04c"], [0.625, "#d9655c"],
+  [0.75, "#b45a9b"], [0.875, "#7d62b8"], [1, "#4f78c4"],
+];
+export const ERROR_RAMP = [[0, "#2b5fa8"], [0.25, "#86b2d8"], [0.5, "#f4f1ea"], [0.75, "#e09a73"], [1, "#a8322d"]];
+
 export function rgb(hex) {
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 }

@@ -1,4 +1,6 @@
-// What the page shows, in one plain object; everything else listens. (A URL hash can be one more listener.)
+// What the page shows, in one plain object; everything else listens. The address is one more listener.
+
+import { chooseInterval } from "./contours.js";
 
 export class State {
   constructor(values) {
@@ -24,12 +26,28 @@ export class State {
   }
 }
 
-/** The first state of a page. */
-export function firstState(payload) {
-  return new State({
-    exaggeration: payload.view.exaggeration,
-    sunAzimuth: payload.view.sun_azimuth_deg,
-    sunElevation: payload.view.sun_elevation_deg,
-    layer: payload.image ? "image" : "height",
-  });
+/** The first state of a page; `low`, `high` are the heights it shows. */
+export function firstState(payload, low, high) {
+  const { view, place } = payload;
+  const layer = view.layer ?? (payload.image ? "image" : "height");
+  const moment = view.date_utc && place ? new Date(Date.parse(view.date_utc) + place.lon * 240000).toISOString() : null;
+  return {
+    exaggeration: view.exaggeration,
+    sunAzimuth: view.sun_azimuth_deg,
+    sunElevation: view.sun_elevation_deg,
+    shadows: moment !== null,
+    date: moment ? moment.slice(0, 10) : "",
+    minutes: moment ? Number(moment.slice(11, 13)) * 60 + Number(moment.slice(14, 16)) : 630,
+    lon: place?.lon ?? null,
+    lat: place?.lat ?? null,
+    layer,
+    contours: false,
+    contourInterval: chooseInterval(low, high),
+    water: false,
+    waterLevel: low + 0.15 * (high - low),
+    compare: "off",
+    other: payload.truth ? `truth:${layer}` : layer === "hillshade" ? "dem:height" : "dem:hillshade",
+    split: 0.5,
+    theme: "auto",
+  };
 }

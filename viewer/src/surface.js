@@ -1,39 +1,4 @@
-// Triangles of the surface and of the walls around it. A triangle that touches a gap is left out: gaps are holes.
-
-/** Whole numbers 0, stride, 2 stride ... and always the last one. */
-export function stops(count, stride) {
-  const list = [];
-  for (let i = 0; i < count - 1; i += stride) list.push(i);
-  list.push(count - 1);
-  return list;
-}
-
-/** Vertex numbers of the triangles, every `stride`-th row and column; they look up to the sky when `det` > 0. */
-export function triangles(heights, width, height, stride, det = 1) {
-  const rows = stops(height, stride);
-  const cols = stops(width, stride);
-  const index = new Uint32Array(6 * (rows.length - 1) * (cols.length - 1));
-  let n = 0;
-  for (let i = 0; i + 1 < rows.length; i++) {
-    const above = rows[i] * width;
-    const below = rows[i + 1] * width;
-    for (let j = 0; j + 1 < cols.length; j++) {
-      const a = above + cols[j], b = above + cols[j + 1], c = below + cols[j], d = below + cols[j + 1];
-      const diagonal = heights[b] + heights[c];
-      if (diagonal !== diagonal) continue;
-      if (heights[a] === heights[a]) n = put(index, n, a, b, c, det);
-      if (heights[d] === heights[d]) n = put(index, n, b, d, c, det);
-    }
-  }
-  return index.subarray(0, n);
-}
-
-function put(index, n, a, b, c, det) {
-  index[n] = a;
-  index[n + 1] = det > 0 ? c : b;
-  index[n + 2] = det > 0 ? b : c;
-  return n + 3;
-}
+// The rims of the surface and the walls below them. A triangle that touches a gap counts as missing: gaps are holes.
 
 /** Pairs of vertices [from, to, from, to ...] of the edges that only one triangle has: rims of raster and gaps. */
 export function rims(heights, width, height) {

@@ -4,17 +4,22 @@
 // size is unknown). Heights stay in the raster's unit; `metres` brings them to ground units.
 
 export class Terrain {
-  constructor(grid, metres, heights) {
+  /** @param filled heights without gaps (a value where `heights` has NaN); missing: there are no gaps */
+  constructor(grid, metres, heights, filled = heights) {
     this.grid = grid;
     this.width = grid.width;
     this.height = grid.height;
     this.heights = heights;
+    this.filled = filled;
     this.metres = metres;
     const [[ce, cn], [re, rn]] = grid.basis;
     this.col = [ce, -cn];
     this.row = [re, -rn];
     this.det = this.col[0] * this.row[1] - this.col[1] * this.row[0];
     [this.min, this.max, this.valid] = range(heights);
+    // What is drawn at the foot and at the top: its own heights, or those of several surfaces together.
+    this.low = this.min;
+    this.high = this.max;
     const corners = [[-0.5, -0.5], [this.width - 0.5, -0.5], [-0.5, this.height - 0.5],
       [this.width - 0.5, this.height - 0.5]].map(([c, r]) => this.ground(c, r));
     this.bounds = {
@@ -47,6 +52,14 @@ export class Terrain {
   heightAt(row, col) {
     if (row < 0 || col < 0 || row >= this.height || col >= this.width) return NaN;
     return this.heights[row * this.width + col];
+  }
+
+  /** Steepness of the true surface at a pixel, degrees. */
+  slopeDeg(row, col) {
+    const [gc, gr] = this.gradient(row, col).map((v) => v * this.metres);
+    const east = (gc * this.row[1] - gr * this.col[1]) / this.det;
+    const south = (gr * this.col[0] - gc * this.row[0]) / this.det;
+    return (Math.atan(Math.hypot(east, south)) * 180) / Math.PI;
   }
 
   /** Height change per step along columns and rows; one-sided beside a gap. */

@@ -20,6 +20,12 @@ export function ground(length, unit) {
   return length >= 1000 ? `${sig(length / 1000)} km` : `${sig(length)} m`;
 }
 
+/** An area on the ground. */
+export function squared(value, unit) {
+  if (unit !== "m") return `${sig(value)} ${unitName(unit)}²`;
+  return value >= 1e5 ? `${sig(value / 1e6)} km²` : `${sig(value)} m²`;
+}
+
 function sig(value) {
   return value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
 }
@@ -29,6 +35,11 @@ export function coordinates([x, y], geographic) {
     const digits = Math.abs(x) < 1000 && Math.abs(y) < 1000 ? 1 : 0;
     return `x ${plain(x, digits)} · y ${plain(y, digits)}`;
   }
+  return degrees([x, y]);
+}
+
+/** Latitude and longitude of [lon, lat]. */
+export function degrees([x, y]) {
   return `${Math.abs(y).toFixed(5)}° ${y < 0 ? "S" : "N"} · ${Math.abs(x).toFixed(5)}° ${x < 0 ? "W" : "E"}`;
 }
 

@@ -9,7 +9,8 @@ const golden = JSON.parse(await readFile(new URL("../../tests/web/golden-payload
 test("the golden file reads as Python reads it, to the last bit", async () => {
   assert.equal(golden.version, VERSION);
   for (const [name, field] of Object.entries(golden.fields)) {
-    const values = await decodeField(field);
+    const { values, filled } = await decodeField(field);
+    assert.ok(filled.every((v) => !Number.isNaN(v)), name);
     assert.deepEqual([...values].map((v) => (Number.isNaN(v) ? null : v)), golden.expected[name], name);
   }
 });

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { pick } from "../src/pick.js";
 import { SHADOW_PX, shadowMap } from "../src/shadow.js";
-import { rims, stops, triangles, walls } from "../src/surface.js";
+import { rims, walls } from "../src/surface.js";
 import { Terrain, sunDirection } from "../src/terrain.js";
 
 const UPRIGHT = [[10, 0], [0, -10]];
@@ -52,27 +52,6 @@ test("slopes of a plane are exact everywhere, gaps and rims included, in true gr
 test("the sun of the north-west stands in the north-west", () => {
   const [x, y, z] = sunDirection(315, 45);
   assert.ok(x < 0 && z < 0 && Math.abs(y - Math.SQRT1_2) < 1e-12);
-});
-
-test("stops end at the last pixel", () => {
-  assert.deepEqual(stops(8, 3), [0, 3, 6, 7]);
-  assert.deepEqual(stops(2, 4), [0, 1]);
-});
-
-test("triangles leave out what touches a gap, and look up", () => {
-  const t = terrain(4, 3, (c, r) => (c === 1 && r === 1 ? NaN : c + r));
-  const full = triangles(new Float32Array(12), 4, 3, 1);
-  assert.equal(full.length, 3 * 12);
-  const index = triangles(t.heights, 4, 3, 1, t.det);
-  assert.ok(![...index].includes(5));
-  // Six triangles meet in an inner vertex.
-  assert.equal(index.length, 3 * 6);
-  for (const basis of [UPRIGHT, TURNED, MIRRORED]) {
-    const u = terrain(3, 3, () => 0, basis);
-    const [a, b, c] = [...triangles(u.heights, 3, 3, 1, u.det)].map((v) => u.ground(v % 3, Math.floor(v / 3)));
-    const up = (b[1] - a[1]) * (c[0] - a[0]) - (b[0] - a[0]) * (c[1] - a[1]);
-    assert.ok(up > 0);
-  }
 });
 
 test("rims go once around the raster and once around a gap", () => {

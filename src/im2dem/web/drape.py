@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -14,13 +15,19 @@ from pyproj.exceptions import CRSError
 from im2dem.core.errors import GridMismatchError
 from im2dem.core.grid import Grid
 from im2dem.core.protocols import RasterReader
+from im2dem.io.warp import Method, warp_to_grid
 
+from .overlap import cropped_to, same_crs
 from .picture import to_rgb8
 from .reduction import read_reduced, reduction_factor
 
 # Closer aspect ratios are one picture at two sizes: rounding a side of 100 pixels moves the ratio this much.
 _ASPECT_TOLERANCE = 0.01
 _GREY = (128, 128, 128)
+# A picture whose pixels are this much smaller than those wanted is averaged instead of sampled.
+_MUCH_FINER = 1.5
+
+_log = logging.getLogger("im2dem")
 
 
 def drape(image: RasterReader, grid: Grid, max_px: int) -> NDArray[np.uint8]:
@@ -29,7 +36,8 @@ def drape(image: RasterReader, grid: Grid, max_px: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     image
-        Bands red, green, blue or grey; any values, see `to_rgb8`.
+        Bands red, green, blue or grey; any values, see `to_rgb8`. In another CRS than `grid` it is warped, and a
+        line of the log says so.
     grid
         Of the full-size height model.
     max_px
@@ -43,18 +51,18 @@ def drape(image: RasterReader, grid: Grid, max_px: int) -> NDArray[np.uint8]:
     Raises
     ------
     GridMismatchError
-        Different CRS, no overlap, or no georeference and another aspect ratio.
+        No overlap, no way from one CRS to the other, or no georeference and another aspect ratio.
     """
+    if image.grid.crs is not None and grid.crs is not None:
+        image = cropped_to(image, grid, "image")
     factor = max(1, reduction_factor(image.grid.shape, max_px) - 1)
     rgb = to_rgb8(read_reduced(image, factor))
     if image.grid.crs is None or grid.crs is None:
         _check_aspect(image.grid, grid)
         return rgb
-    if not _same_crs(image.grid.crs, grid.crs):
-        raise GridMismatchError(
-            f"the image is in {_name(image.grid.crs)}, the DEM in {_name(grid.crs)}; "
-            "warp the image to the DEM's CRS first (gdalwarp -t_srs, rio warp --like)"
-        )
+    if not same_crs(image.grid.crs, grid.crs):
+        _log.warning("the image is in %s, the DEM in %s: warped the image", _name(image.grid.crs), _name(grid.crs))
+        return _warped(rgb, image.grid.coarsen(factor), grid, max_px)
     if factor == 1 and _same_place(image.grid, grid):
         return rgb
     return _resampled(rgb, image.grid.coarsen(factor).transform, grid, max_px)
@@ -67,15 +75,6 @@ def _check_aspect(image: Grid, dem: Grid) -> None:
             f"the image has {image.height} x {image.width} pixels, the DEM {dem.height} x {dem.width}, and "
             "without a georeference in both they must agree in aspect ratio; crop or georeference the image"
         )
-
-
-def _same_crs(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    try:
-        return CRS.from_user_input(one).equals(CRS.from_user_input(other), ignore_axis_order=True)
-    except CRSError:
-        return False
 
 
 def _name(crs: str) -> str:
@@ -104,11 +103,21 @@ def _resampled(rgb: NDArray[np.uint8], transform: Affine, dem: Grid, max_px: int
     size = max(2, round(width * shrink)), max(2, round(height * shrink))
     # Pillow wants the way back: output pixel -> input pixel, both counted from the corner.
     m = to_image @ Affine.scale(dem.width / size[0], dem.height / size[1])
-    corners = [to_image @ (c * dem.width, r * dem.height) for c in (0, 1) for r in (0, 1)]
-    xs, ys = zip(*corners, strict=True)
-    if max(xs) <= 0 or max(ys) <= 0 or min(xs) >= rgb.shape[1] or min(ys) >= rgb.shape[0]:
-        raise GridMismatchError("the image and the DEM share no ground; give an image of the same place")
     picture = Image.fromarray(rgb).transform(
         size, Image.Transform.AFFINE, tuple(m)[:6], Image.Resampling.BILINEAR, fillcolor=_GREY
     )
     return np.asarray(picture)
+
+
+def _warped(rgb: NDArray[np.uint8], image: Grid, dem: Grid, max_px: int) -> NDArray[np.uint8]:
+    finer = (dem.gsd_m or 1.0) / (image.gsd_m or dem.gsd_m or 1.0)
+    shrink = min(finer, max_px / max(dem.shape))
+    height, width = (max(2, round(side * shrink)) for side in dem.shape)
+    place = dem.transform @ Affine.scale(dem.width / width, dem.height / height)
+    target = Grid((height, width), place, dem.crs)
+    method: Method = "average" if finer / shrink > _MUCH_FINER else "bilinear"
+    bands = np.moveaxis(rgb, -1, 0).astype(np.float32)
+    out = warp_to_grid(bands, image, target, method)
+    if np.isnan(out).all():
+        raise GridMismatchError("the image and the DEM share no ground; give an image of the same place")
+    return np.moveaxis(np.where(np.isnan(out), _GREY[0], np.rint(out)).astype(np.uint8), 0, -1)

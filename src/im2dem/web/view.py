@@ -79,6 +79,7 @@ def view(
     output: str | os.PathLike[str] | None = None,
     options: PageOptions | None = None,
     overwrite: bool = False,
+    truth: RasterSource | None = None,
 ) -> View:
     """A 3D page of a height model, in one file.
 
@@ -87,13 +88,16 @@ def view(
     dem
         Raster or path; heights in the first band, metres unless its unit says otherwise.
     image
-        Raster or path of the picture to drape: same ground in the same CRS, or of the same aspect ratio.
+        Raster or path of the picture to drape: of the same ground in any CRS, or of the same aspect ratio.
     output
         Where to save the page; None keeps it in memory.
     options
         Title, light, exaggeration, sizes. Without a title a path gives its name.
     overwrite
         Replace an existing `output`.
+    truth
+        Raster or path of true heights, metres: a surface to compare with, and the layer "error". Where `dem` has
+        no vertical datum the median difference is taken off first, and the page says how much it was.
 
     Raises
     ------
@@ -102,15 +106,19 @@ def view(
     InputError
         Heights that are no surface, see `build_page`.
     GridMismatchError
-        The image cannot be laid over the DEM.
+        The image or the truth cannot be laid over the DEM.
+    NoDataError
+        Not one height, or none that the truth has too.
+    UsageError
+        A first layer that this page has not, or a date without a place.
     OutputExistsError, OutputError
         `output` is there already, or cannot be written.
     """
     options = options or PageOptions()
     if options.title == PageOptions.title and not isinstance(dem, Raster):
         options = replace(options, title=Path(dem).stem)
-    with _heights(dem) as heights, _picture(image) as picture:
-        page = build_page_from(heights, picture, options)
+    with _heights(dem) as heights, _picture(image) as picture, _truth(truth) as true_heights:
+        page = build_page_from(heights, picture, options, true_heights)
     finished = View(page, options.title)
     return finished.save(output, overwrite) if output is not None else finished
 
@@ -130,4 +138,13 @@ def _picture(source: RasterSource | None) -> Iterator[RasterReader | None]:
         yield source
     else:
         with open_reader(source) as reader:
+            yield reader
+
+
+@contextmanager
+def _truth(source: RasterSource | None) -> Iterator[RasterReader | None]:
+    if source is None or isinstance(source, Raster):
+        yield source
+    else:
+        with open_dem(source) as reader:
             yield reader

@@ -1,0 +1,30 @@
+// The handle between the two pictures of a swipe: by pointer and by arrow keys.
+
+const STEP = 0.02;
+const LEAST = 0.03;
+
+export function swipe(handle, canvas, state) {
+  const put = (split) => state.set({ split: Math.min(Math.max(split, LEAST), 1 - LEAST) });
+  handle.addEventListener("pointerdown", (event) => {
+    handle.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    handle.focus();
+  });
+  handle.addEventListener("pointermove", (event) => {
+    if (!handle.hasPointerCapture(event.pointerId)) return;
+    const box = canvas.getBoundingClientRect();
+    put((event.clientX - box.left) / box.width);
+  });
+  handle.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -STEP, ArrowDown: -STEP, ArrowRight: STEP, ArrowUp: STEP }[event.key];
+    if (!step) return;
+    put(state.get("split") + step);
+    event.preventDefault();
+  });
+  state.listen(({ compare, split }) => {
+    handle.hidden = compare === "off";
+    handle.classList.toggle("fixed", compare === "side");
+    handle.style.left = `${100 * (compare === "side" ? 0.5 : split)}%`;
+    handle.setAttribute("aria-valuenow", Math.round(100 * split));
+  });
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { layout } from "../src/chart.js";
+import { paneAt, panes } from "../src/compare.js";
+import { fileName } from "../src/download.js";
+import { pose, turned } from "../src/flight.js";
+import { fromHash, toHash } from "../src/hash.js";
+import { layerRanges } from "../src/layers.js";
+import { area, csv, distance, samples, summary } from "../src/measure.js";
+import { firstState } from "../src/state.js";
+import { Terrain } from "../src/terrain.js";
+import { floodCurve } from "../src/water.js";
+import { squared } from "../src/words.js";
+
+const grid = { width: 21, height: 11, basis: [[10, 0], [0, -10]], transform: [10, 0, 0, 0, -10, 0], factor: 1, source: [21, 11] };
+const ramp = new Terrain(grid, 1, Float32Array.from({ length: 231 }, (_, i) => 3 * (i % 21)));
+const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
+
+test("distance and area are those of the ground, for turned rasters too", () => {
+  near(distance(ramp, [0, 0], [3, 4]), 50);
+  near(area(ramp, [[0, 0], [10, 0], [10, 5], [0, 5]]), 5000);
+  const turned30 = new Terrain({ ...grid, basis: [[8, 6], [6, -8]] }, 1, ramp.heights);
+  near(distance(turned30, [0, 0], [3, 4]), 50);
+  near(area(turned30, [[0, 0], [10, 0], [10, 5]]), 2500);
+});
+
+test("a profile goes through its points, evenly, and sums up", () => {
+  const profile = samples(ramp, [[0, 2], [8, 2], [8, 8]]).map((p) => ({ ...p, height: 3 * p.col }));
+  near(profile[0].distance, 0);
+  near(profile.at(-1).distance, 140);
+  assert.deepEqual([profile.at(-1).col, profile.at(-1).row], [8, 8]);
+  const s = summary(ramp, profile);
+  near(s.up, 24);
+  near(s.down, 0);
+  near(s.surface, 80 * Math.hypot(1, 0.3) + 60, 0.5);
+  assert.equal(samples(ramp, [[1, 1]]).length, 0);
+  near(samples(ramp, [[0, 0], [10, 0], [10, 5]], true).at(-1).distance, 100 + 50 + Math.hypot(100, 50));
+});
+
+test("the table has one line a sample, names with units, and gaps where nothing is known", () => {
+  const text = csv([{ distance: 0, x: 5, y: 6, height: 1.23456 }, { distance: 10, x: 15, y: 6, height: NaN }], { ground: "m", height: "m" });
+  assert.equal(text, "distance_m,x,y,height_m\r\n0,5,6,1.235\r\n10,15,6,\r\n");
+});
+
+test("a chart keeps its line inside, breaks it at gaps, and shows sigma in closed parts", () => {
+  const profile = Array.from({ length: 40 }, (_, k) => ({ distance: 10 * k, height: k === 20 ? NaN : 5 * Math.sin(k / 4), sigma: k === 20 ? NaN : 1 }));
+  const plan = layout(profile);
+  assert.equal(plan.line.match(/M/g).length, 2);
+  assert.equal(plan.band.match(/Z/g).length, 2);
+  const ys = [...plan.line.matchAll(/ (-?[\d.]+)/g)].map((m) => Number(m[1]));
+  assert.ok(Math.min(...ys) >= 8 && Math.max(...ys) <= 112);
+  assert.ok(plan.rises.length >= 2 && plan.runs.length >= 3);
+});
+
+test("what goes into the address comes out of it, and nonsense is left out", () => {
+  const payload = { view: { exaggeration: 2, sun_azimuth_deg: 315, sun_elevation_deg: 45 }, image: {}, place: { lon: 8, lat: 47 } };
+  const first = firstState(payload, 0, 1000);
+  const values = { ...first, exaggeration: 3.5, layer: "slope", water: true, waterLevel: 120, sunAzimuth: 100, sunElevation: 12,
+    compare: "swipe", other: "dem:height", date: "2021-12-28", minutes: 600, theme: "dark", shadows: true, split: 0.25 };
+  const view = { eye: [0.1, 0.5, 1.2], target: [0, 0.01, 0], frames: [{ eye: [1, 1, 1], target: [0, 0, 0] }, { eye: [0, 1, 1], target: [0, 0, 0.5] }] };
+  const text = toHash(values, first, view);
+  const allowed = { layer: ["image", "slope"], other: ["dem:height"], compare: ["swipe"], theme: ["dark"] };
+  const back = fromHash(`#${text}`, allowed);
+  assert.deepEqual({ ...first, ...back.values }, values);
+  assert.deepEqual([back.eye, back.target, back.frames], [view.eye, view.target, view.frames]);
+  assert.equal(toHash(first, first, null), "");
+  const bad = fromHash("#layer=evil&x=-4&sun=1&eye=1,2,x,4,5,6&water=2&split=7&date=tomorrow&way=1:2&=", allowed);
+  assert.deepEqual(bad, { values: {}, frames: [] });
+});
+
+test("panes of a swipe share one view, side by side each has its own half", () => {
+  const state = { compare: "swipe", split: 0.3, layer: "image", other: "truth:height" };
+  const [left, right] = panes(state);
+  assert.deepEqual([left.to, right.from, right.surface, right.layer, right.width], [0.3, 0.3, "truth", "height", 1]);
+  const side = panes({ ...state, compare: "side" });
+  assert.deepEqual(side.map((p) => [p.x, p.width]), [[0, 0.5], [0.5, 0.5]]);
+  assert.equal(paneAt(side, 0.7).surface, "truth");
+  assert.equal(paneAt(side, 1).surface, "truth");
+  assert.equal(panes({ ...state, compare: "off" }).length, 1);
+});
+
+test("a flight passes its key frames, starts and ends at rest; a full turn ends where it began", () => {
+  const frames = [[0, 0], [1, 3], [4, 3], [6, 0]].map(([x, z]) => ({ eye: [x, 1, z], target: [x / 2, 0, 0] }));
+  frames.forEach((frame, k) => pose(frames, k / 3).eye.forEach((v, axis) => near(v, frame.eye[axis])));
+  const speed = (t) => Math.hypot(...pose(frames, t + 1e-4).eye.map((v, k) => v - pose(frames, t).eye[k])) / 1e-4;
+  assert.ok(speed(0) < 0.02 && speed(1 - 1e-4) < 0.02 && speed(0.5) > 1);
+  assert.equal(pose(frames.slice(0, 1), 0.4), frames[0]);
+  turned(frames[1], 360).eye.forEach((v, k) => near(v, frames[1].eye[k]));
+  const half = turned({ eye: [2, 1, 0], target: [1, 0, 0] }, 180).eye;
+  [0, 1, 0].forEach((v, k) => near(half[k], v));
+});
+
+test("as much lies below the water as is lower", () => {
+  const flooded = floodCurve(ramp);
+  near(flooded(30), 10.5 / 21, 0.03);
+  assert.deepEqual([flooded(-5), flooded(1000)], [0, 1]);
+  assert.equal(squared(2.5e6, "m"), "2.5 km²");
+  assert.equal(squared(900, "m"), "900 m²");
+});
+
+test("ranges: slope ends at a round number, error is even about zero", () => {
+  const error = Float32Array.from({ length: 231 }, (_, i) => (i % 2 ? 4 : -9));
+  const ranges = layerRanges(ramp, Float32Array.from({ length: 231 }, () => 2), error);
+  assert.deepEqual(ranges.slope, [0, 20]);
+  assert.deepEqual(ranges.error, [-9, 9]);
+  assert.deepEqual(ranges.sigma, [0, 2]);
+});
+
+test("file names are safe", () => {
+  assert.equal(fileName("A hill & <plain>/..", ".gif"), "A-hill-plain.gif");
+  assert.equal(fileName("///", ".png"), "view.png");
+});
+
+test("a page with a moment opens with that day in solar time", () => {
+  const payload = { view: { exaggeration: 1, sun_azimuth_deg: 0, sun_elevation_deg: 5, date_utc: "2021-12-28T01:10:00Z" }, place: { lon: 140.25, lat: 36 } };
+  const state = firstState(payload, 0, 10);
+  // 140.25 degrees are nine hours and 21 minutes.
+  assert.deepEqual([state.date, state.minutes, state.shadows], ["2021-12-28", 631, true]);
+});
