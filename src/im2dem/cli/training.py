@@ -52,13 +52,22 @@ def train(
     out = out or Path("runs") / str(resolved["name"])
     with console.progress_bar() as progress:
         reporter = _Reporter(progress)
-        if resolved["kind"] == "relief":
+        if resolved["kind"] == "pix2pix":
+            if start is not None:
+                raise UsageError("--start is for relief recipes; pix2pix learns from scratch")
+            recipe_of = extras.train_room("pix2pix.recipe").pix2pix_recipe
+            run = extras.train_room("pix2pix.loop").train_pix2pix(recipe_of(table), _packs(data), out, reporter)
+            best = f", best L1 {run.best['l1']:.4f} at step {run.best['step']}" if run.best else ""
+        else:
             loop = extras.train_room("loop")
             run = loop.train(recipes.recipe_from_dict(table), find_training_data(data), out, reporter, start)
-        else:
-            raise UsageError(f"recipes are of the kind relief or pix2pix, not {resolved['kind']!r}")
-    best = f", best {run.best['score']:.3f} at step {run.best['step']}" if run.best else ""
+            best = f", best {run.best['score']:.3f} at step {run.best['step']}" if run.best else ""
     console.say(f"run      {out}  (step {run.step}{best})")
+
+
+def _packs(paths: list[Path]) -> list[Path]:
+    """The .npz files given or in the folders given."""
+    return [file for path in paths for file in ([path] if path.is_file() else sorted(path.glob("*.npz")))]
 
 
 class _Reporter:

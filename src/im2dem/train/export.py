@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import warnings
@@ -20,8 +21,9 @@ from im2dem.core.errors import InputError, ModelError
 from im2dem.io.atomic import check_target, write_bytes
 from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 
-from .journal import BEST, CHECKPOINT
+from .journal import BEST, CHECKPOINT, RECIPE
 from .loop import load_run
+from .pix2pix.export import export_pix2pix
 from .recipe import Recipe
 from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 
@@ -143,6 +145,8 @@ def export_run(
     OutputExistsError
         The model is there already.
     """
+    if _kind_of(run_folder) == "pix2pix":
+        return export_pix2pix(run_folder, output, name=name, licence=licence, weights=weights, overwrite=overwrite)
     checkpoint = run_folder / {"best": BEST, "last": CHECKPOINT}.get(weights, weights)
     if not checkpoint.is_file():
         raise InputError(
@@ -191,6 +195,11 @@ def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> Mode
         metrics={"held_out_while_training": dict(best), "steps": recipe.steps, "recipe": recipe.name},
         deepness=deepness(),
     )
+
+
+def _kind_of(run_folder: Path) -> str:
+    path = run_folder / RECIPE
+    return str(json.loads(path.read_text()).get("kind", "relief")) if path.is_file() else "relief"
 
 
 def _training_data(run_folder: Path) -> list[str]:

@@ -163,6 +163,10 @@ def recipe_from_dict(table: dict[str, Any]) -> Recipe:
 def complete(table: dict[str, Any]) -> dict[str, Any]:
     """The plain values of a recipe of any kind, the missing ones at their defaults."""
     kind = table.get("kind", "relief")
+    if kind == "pix2pix":
+        from .pix2pix.recipe import pix2pix_recipe
+
+        return pix2pix_recipe(table).to_dict()
     if kind != "relief":
         raise UsageError(f"recipes are of the kind relief or pix2pix, not {kind!r}")
     plain: dict[str, Any] = json.loads(json.dumps(recipe_from_dict(table).to_dict()))  # lists, as in recipe.json
