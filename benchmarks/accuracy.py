@@ -16,17 +16,21 @@ from harness import Bar, Outcome, Setup, Table, has_sun, number, say
 
 from im2dem.core.errors import NoDataError
 from im2dem.core.metrics_uncertainty import bootstrap_interval
-from im2dem.pipeline.evaluate import EvaluateOptions, Pair, evaluate_model
-from im2dem.pipeline.evaluation_table import Row, TileScore, aggregate
+from im2dem.pipeline.evaluate import EvaluateOptions, Pair, Rival, evaluate_model, find_pairs
+from im2dem.pipeline.evaluation_table import Row, TileScore, aggregate, paired, relief_class
+from im2dem.pipeline.evaluation_training import mean_training_row
 from im2dem.pipeline.predict import PredictOptions, predictor
+from im2dem.runtime.card import find_model, load_card
 
 TOLD, HIDDEN = "**model, sun told where known**", "**model, sun hidden**"
 # Answers made from the true heights themselves, beyond their mean: bounds, not methods.
-KNOWING = ("best plane", "bicubic coarse x16")
+KNOWING = ("best plane", *(f"bicubic coarse x{factor}" for factor in (8, 16, 32, 64)))
+# Models, ours and others, stand in asterisks; everything else is simple.
 # Scenes of one place are one region: a name that starts with one of these belongs to it.
 PLACES = ("kanto-west-north", "s2cloudless-200m-nepal", "s2cloudless-200m-ri", "kanto-tsukuba", "zion", "davos",
           "amazon", "terramesh", "kanto-north", "kanto-plain", "kanto-west-south")  # fmt: skip
 HILLS_M = 20.0
+ECE_BAR = 0.06
 COLUMNS = {
     "pearson_r": "r",
     "inverted": "inverted",
@@ -35,17 +39,27 @@ COLUMNS = {
     "gradcos_8": "cos 8",
     "slope_mae_deg": "slope MAE deg",
     "hillshade_ssim_315": "shade SSIM",
-    "ece": "ECE",
+    "seam_ratio": "seam",
+    "ece_pooled": "ECE",
+    "delta_mae_unit": "model less row",
+    "model_better": "model better",
 }
 EXPLAIN = (
     "Tiles of 256 px that do not overlap, each aligned by scale (never negative) and shift (A2). *MAE unit*: mean "
     "absolute error when the tile's own lowest and highest true height are -1 and 1. *Inverted*: share of tiles with "
     "hills where valleys are, or with no relief at all. *cos k*: cosine between predicted and true gradients after a "
-    "blur of k px. *Shade SSIM*: likeness of the hillshades, light from 315 degrees. *ECE*: expected calibration error "
-    "of sigma. In brackets 95 % bootstrap intervals, over the tiles of a place (too narrow: neighbours resemble each "
+    "blur of k px. *Shade SSIM*: likeness of the hillshades, light from 315 degrees. *Seam*: error near the sides "
+    "of the model's tiles over the error elsewhere. *ECE*: expected calibration error of sigma over all tiles, for "
+    "heights right up to a shift (A1). *Model less row*, *model better*: difference of the unit MAE on the same "
+    "tiles, and the share of them on which the model's error is smaller. In "
+    "brackets 95 % bootstrap intervals, over the tiles of a place (too narrow: neighbours resemble each "
     "other), over places where there are several. Some rows are bounds, not methods: flat is told the true mean, "
-    f"{' and '.join(KNOWING)} even the true heights."
+    f"{KNOWING[0]} and the bicubic rows even the true heights."
 )
+RELIEF_COLUMNS = {
+    key: COLUMNS[key]
+    for key in ("pearson_r", "inverted", "gradcos_2", "slope_mae_deg", "hillshade_ssim_315", "ece_pooled")
+}
 
 Predict = Callable[..., Any]
 
@@ -72,6 +86,11 @@ def _split(setup: Setup, split: str) -> Outcome:
     return describe(tiles, bars=split == "val")
 
 
+def has_training(setup: Setup) -> bool:
+    """Whether the data hold a training split, for the row of its mean."""
+    return setup.data is not None and any(pair.meta.get("split") == "train" for pair in find_pairs(setup.data))
+
+
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started in here multiply matrices on one thread: many small ones are several times faster so."""
@@ -88,19 +107,40 @@ def _one_thread_each() -> Iterator[None]:
 
 def _score_pair(setup: Setup, pair: Pair) -> list[TileScore]:
     options = PredictOptions(model=setup.model, threads=1)
+    card = load_card(find_model(setup.model))
+    rows = (mean_training_row(setup.data, EvaluateOptions()),) if has_training(setup) and setup.data else ()
+    how = EvaluateOptions(model_tiles=(card.tile_px, card.overlap_px), rows=rows, prior_factors=(8, 16, 32, 64))
+    others = [
+        Rival(f"*{load_card(find_model(name)).name}*", predictor(replace(options, model=name)))
+        for name in setup.baselines
+    ]
     try:
-        return score(pair, predictor(options, use_sun=True), predictor(options, use_sun=False))
+        return score(pair, predictor(options, use_sun=True), predictor(options, use_sun=False), how, others)
     except NoDataError:  # not one tile with enough valid pixels
         return []
 
 
-def score(pair: Pair, told: Predict, hidden: Predict, options: EvaluateOptions | None = None) -> list[TileScore]:
-    """Tile scores of the model, twice where the sun is known, and of the trivial rows; the region is the place."""
-    options = replace(options or EvaluateOptions(), alignments=("A2",))
-    tiles = evaluate_model(hidden, [pair], options, name=HIDDEN).tiles
+def score(
+    pair: Pair,
+    told: Predict,
+    hidden: Predict,
+    options: EvaluateOptions | None = None,
+    rivals: Sequence[Rival] = (),
+) -> list[TileScore]:
+    """Tile scores of the model, twice where the sun is known, and of all other rows; the region is the place."""
+    options = replace(options or EvaluateOptions(), alignments=("A1", "A2"))
+    # Without what these lack against one of the two: the tables say it against the one that they are about.
+    tiles = [_alone(t) for t in evaluate_model(hidden, [pair], options, name=HIDDEN, rivals=rivals).tiles]
     if has_sun(pair):
-        tiles = evaluate_model(told, [pair], replace(options, trivial=False), name=TOLD).tiles + tiles
+        own = evaluate_model(told, [pair], replace(options, trivial=False, rows=()), name=TOLD).tiles
+        tiles = [*own, *tiles]
     return [replace(tile, region=place_of(tile.scene)) for tile in tiles]
+
+
+def _alone(tile: TileScore) -> TileScore:
+    return replace(
+        tile, scores={k: v for k, v in tile.scores.items() if k != "model_better" and not k.startswith("delta_")}
+    )
 
 
 def place_of(scene: str) -> str:
@@ -120,8 +160,13 @@ class Group:
     tiles: tuple[TileScore, ...]
 
     def rows(self) -> dict[str, Row]:
-        """Means and intervals by method."""
-        return {str(row["method"]): row for row in aggregate(self.tiles) if row["group"] == "all"}
+        """Means and intervals by method: A2, with the calibration of sigma from A1."""
+        rows = [row for row in aggregate(paired(self.tiles, self.model())) if row["group"] == "all"]
+        sigma = {row["method"]: row for row in rows if row["alignment"] == "A1" and "ece_pooled" in row}
+        found = {str(row["method"]): row for row in rows if row["alignment"] == "A2"}
+        for name, row in found.items():
+            row["ece_pooled"] = sigma.get(name, {}).get("ece_pooled", math.nan)
+        return found
 
     def model(self) -> str:
         """The model's row that counts: with the sun wherever all tiles have one."""
@@ -155,14 +200,18 @@ def describe(tiles: Sequence[TileScore], bars: bool = True) -> Outcome:
     verdicts = [verdict(group) for group in groups]
     blocks: list[str | Table] = [EXPLAIN, "\n".join(f"- {text}" for text, _ in verdicts)]
     blocks += [_table(group) for group in groups]
-    blocks.append(_scenes(tiles))
+    blocks += [_relief(tiles), _scenes(tiles)]
     found = [Bar(f"{g.name}: A2 MAE unit below every trivial row", "below all", *_found(g)) for g in groups]
+    for group in groups:
+        gap = group.rows()[group.model()].get("ece_pooled", math.nan)
+        if math.isfinite(gap) and group.name.endswith("all tiles"):
+            found.append(Bar(f"{group.name}: ECE of sigma", f"at most {ECE_BAR}", f"{gap:.3f}", gap <= ECE_BAR))
     return Outcome(tuple(blocks), tuple(found) if bars else ())
 
 
 def _found(group: Group) -> tuple[str, bool]:
     rows, model = group.rows(), group.model()
-    rivals = {name: row["mae_unit"] for name, row in rows.items() if name not in (TOLD, HIDDEN, *KNOWING)}
+    rivals = {name: row["mae_unit"] for name, row in rows.items() if not name.startswith("*") and name not in KNOWING}
     best = min(rivals, key=lambda name: rivals[name])
     own = rows[model]["mae_unit"]
     return f"{own:.3f}, best row {rivals[best]:.3f} ({best})", bool(own < rivals[best])
@@ -172,7 +221,7 @@ def verdict(group: Group) -> tuple[str, bool]:
     """One sentence: which trivial rows the model beats on these tiles, with the paired difference to the nearest."""
     rows, model = group.rows(), group.model()
     own = rows[model]["mae_unit"]
-    rivals = {name: row["mae_unit"] for name, row in rows.items() if name not in (TOLD, HIDDEN)}
+    rivals = {name: row["mae_unit"] for name, row in rows.items() if not name.startswith("*")}
     guessing = {name: value for name, value in rivals.items() if name not in KNOWING}
     lost = sorted((value, name) for name, value in guessing.items() if not own < value)
     nearest = min(guessing, key=lambda name: guessing[name])
@@ -191,7 +240,7 @@ def paired_interval(tiles: Sequence[TileScore], one: str, two: str) -> tuple[flo
     """95 % bootstrap interval of the mean difference of MAE unit between two methods on the same tiles."""
     scores: dict[str, dict[tuple[str, int, int], TileScore]] = {one: {}, two: {}}
     for tile in tiles:
-        if tile.method in scores:
+        if tile.method in scores and tile.alignment == "A2":
             scores[tile.method][tile.scene, tile.row_off, tile.col_off] = tile
     both = sorted(scores[one].keys() & scores[two].keys())
     values = np.array([[scores[one][k].scores["mae_unit"] - scores[two][k].scores["mae_unit"]] for k in both])
@@ -215,9 +264,24 @@ def _interval(row: Row) -> str:
 
 def _cell(row: Row, key: str) -> str:
     value = row.get(key, math.nan)
-    if key == "inverted" and math.isfinite(value):
+    if key in ("inverted", "model_better") and math.isfinite(value):
         return f"{100 * value:.0f} %"
+    if key == "delta_mae_unit" and math.isfinite(value):
+        return f"{value:+.3f} [{row[key + '_lo']:+.3f}, {row[key + '_hi']:+.3f}]"
     return number(value, 1 if key == "slope_mae_deg" else 3)
+
+
+def _relief(tiles: Sequence[TileScore]) -> Table:
+    """The model by class of relief over all places, beside the best row that is told nothing."""
+    lines = []
+    for name in dict.fromkeys(relief_class(std) for std in sorted(tile.relief_std_m for tile in tiles)):
+        group = Group(name, tuple(tile for tile in _told_or_not(tiles) if relief_class(tile.relief_std_m) == name))
+        rows, model = group.rows(), group.model()
+        row = rows[model]
+        lines.append((name, str(row["tiles"]), str(row["regions"]), _interval(row),
+                      *(_cell(row, key) for key in RELIEF_COLUMNS), _found_of(rows)))  # fmt: skip
+    columns = ("relief", "tiles", "places", "MAE unit", *RELIEF_COLUMNS.values(), "best trivial row")
+    return Table("**By class of relief, all places** (standard deviation of a tile's heights)", columns, tuple(lines))
 
 
 def _scenes(tiles: Sequence[TileScore]) -> Table:
@@ -235,6 +299,6 @@ def _scenes(tiles: Sequence[TileScore]) -> Table:
 
 
 def _found_of(rows: dict[str, Row]) -> str:
-    rivals = {name: row["mae_unit"] for name, row in rows.items() if name not in (TOLD, HIDDEN, *KNOWING)}
+    rivals = {name: row["mae_unit"] for name, row in rows.items() if not name.startswith("*") and name not in KNOWING}
     best = min(rivals, key=lambda name: rivals[name])
     return f"{rivals[best]:.3f} {best}"

@@ -34,6 +34,10 @@ class Setup:
         Of the network; None: all cores.
     quick
         Leave out what takes minutes, repeat less.
+    baselines
+        Names or paths of models beside the model.
+    training
+        Record of training runs, JSON; None: no section of it.
     """
 
     data: Path | None = None
@@ -41,6 +45,8 @@ class Setup:
     name: str | None = None
     threads: int | None = None
     quick: bool = False
+    baselines: tuple[str, ...] = ()
+    training: Path | None = None
 
     def pairs(self, *splits: str) -> tuple[Pair, ...]:
         """The pairs of some splits, by name.

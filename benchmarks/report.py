@@ -22,6 +22,7 @@ TITLES = {
     "memory": "Memory",
     "exactness": "Exactness",
     "install": "Installing",
+    "training": "Training",
 }
 
 INTRO = """\
@@ -45,6 +46,8 @@ def provenance(setup: Setup, section: str) -> dict[str, str]:
     words += [f"--name {setup.name}"] if setup.name else []
     words += [f"--threads {setup.threads}"] if setup.threads else []
     words += ["--quick"] if setup.quick else []
+    words += [f"--baseline {load_card(find_model(name)).name}" for name in setup.baselines]
+    words += ["--training RECORD"] if setup.training else []
     return {
         "commit": _commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -3,6 +3,8 @@
     python benchmarks/results.py --data DIR                    all sections but the test split
     python benchmarks/results.py --data DIR --only validation flat
     python benchmarks/results.py --data DIR --only test        once per release
+    python benchmarks/results.py --data DIR --only validation --baseline RUN-OF-THE-SEED
+    python benchmarks/results.py --only training --training RECORD.json
     python benchmarks/results.py --assemble                    only the page, from what was measured
 
 Each section leaves docs/results/<section>.json, in place of the one before; the page has the newest of each.
@@ -21,6 +23,7 @@ import install
 import memory
 import report
 import speed
+import throughput
 from harness import ROOT, Outcome, Setup, say
 
 from im2dem.core.errors import Im2DemError
@@ -40,16 +43,26 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "memory": memory.run,
     "exactness": exactness.run,
     "install": install.run,
+    "training": throughput.run,
 }
-ONCE = "test"
+# Left out unless asked for: the test split is run once per release, training leaves its record elsewhere.
+ON_DEMAND = ("test", "training")
 NEED_DATA = ("validation", "test", "flat")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = _parser().parse_args(arguments)
-    setup = Setup(options.data, options.model, options.name, options.threads, options.quick)
-    chosen = [] if options.assemble else options.only or [name for name in SECTIONS if name != ONCE]
+    setup = Setup(
+        options.data,
+        options.model,
+        options.name,
+        options.threads,
+        options.quick,
+        tuple(options.baseline),
+        options.training,
+    )
+    chosen = [] if options.assemble else options.only or [name for name in SECTIONS if name not in ON_DEMAND]
     without = [name for name in chosen if name in NEED_DATA and setup.data is None]
     if without:
         say(f"{', '.join(without)}: give --data DIR, or choose other sections with --only")
@@ -85,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="only pairs whose name contains this")
     parser.add_argument("--threads", type=int, help="threads of the network")
     parser.add_argument("--quick", action="store_true", help="leave out what takes minutes, repeat less")
+    parser.add_argument("--baseline", action="append", default=[], help="model beside it, may be repeated")
+    parser.add_argument("--training", type=Path, help="record that `im2dem train` left, for the section training")
     parser.add_argument("--assemble", action="store_true", help="measure nothing, only write the page")
     return parser
 

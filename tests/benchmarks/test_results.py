@@ -25,7 +25,10 @@ import flatland
 import memory
 import report
 import results
+import throughput
 from harness import Bar, Outcome, Setup, Table
+
+from im2dem.core.errors import InputError, UsageError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = EvaluateOptions(tile_px=64, min_tile_px=64, draws=50)
@@ -138,6 +141,35 @@ def test_the_page_has_the_newest_fragment_of_each_section(tmp_path):
     assert page.count("Not measured yet.") == len(report.TITLES) - 1
     report.save(tmp_path, "speed", made | {"sha256": "0" * 64}, Outcome(()))
     assert "other weights" in report.assemble(tmp_path)
+
+
+def test_sections_are_made_of_a_record_of_training(tmp_path):
+    record = tmp_path / "training.json"
+    run = {"recipe": "relief", "device": "cpu", "batch": 16, "crop_px": 256, "chips_per_s": 12.5, "loader_share": 0.02}
+    slow = run | {"recipe": "pix2pix", "chips_per_s": 5, "loader_share": 0.2}
+    record.write_text(json.dumps([run, slow]))
+    outcome = throughput.run(Setup(training=record))
+    assert [row[-2:] for row in outcome.blocks[0].rows] == [("1.00", "2.0 %"), ("0.40", "20.0 %")]
+    assert [bar.met for bar in outcome.bars] == [True, False]
+    record.write_text(json.dumps(run))
+    assert len(throughput.run(Setup(training=record)).blocks[0].rows) == 1
+    record.write_text(json.dumps({"recipe": "relief"}))
+    with pytest.raises(InputError, match="loader_share"):
+        throughput.run(Setup(training=record))
+    with pytest.raises(UsageError, match="--training"):
+        throughput.run(Setup())
+
+
+def test_classes_of_relief_and_the_calibration_have_their_place(folder):
+    (pair,), dem = find_pairs(folder[0]), folder[1]
+    noise = np.random.default_rng(1).laplace(0, 20 / np.sqrt(2), dem.shape).astype(np.float32)
+    answers = [lambda image, known: (dem + noise, np.full_like(dem, 20))] * 2
+    outcome = accuracy.describe(accuracy.score(pair, *answers, options=SMALL))
+    (relief,) = (b for b in outcome.blocks if isinstance(b, Table) and "class of relief" in b.caption)
+    assert [row[0] for row in relief.rows] == ["std 20-100 m"]
+    (gap,) = (bar for bar in outcome.bars if "ECE" in bar.what)
+    assert gap.met
+    assert float(gap.found) < 0.02  # the noise is of the law and size that sigma tells
 
 
 def test_the_command_needs_data_before_it_starts(tmp_path, capsys):
