@@ -139,6 +139,17 @@ def test_the_verdict_follows_the_interval():
         build_report(good, replace(FACTS, method="yours"))
 
 
+def test_sigma_is_judged_on_heights_as_published_in_every_table():
+    good = evaluation()
+    of = {(r["alignment"], r["group"]): r["ece_pooled"] for r in good.rows if r["method"] == "mine"}
+    page = build_report(good, FACTS)
+    for group in ("all", "std 100-300 m", "region place0"):
+        assert abs(of["A1", group] - of["A2", group]) > 1e-3
+    above = page.split("All figures, alignment A0")[0]  # what is below shows every alignment
+    assert f"{of['A1', 'region place0']:.3f}" in above.split("By region")[1]
+    assert f"(ECE {of['A1', 'all']:.3f}, A1)" in above
+
+
 def test_inverted_tiles_are_listed_with_their_share():
     tiles = [t for t in evaluation().tiles if t.method == "mine" and t.alignment == "A2"]
     text = inverted_list(tiles)

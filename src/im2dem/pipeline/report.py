@@ -91,16 +91,17 @@ def build_report(evaluation: Evaluation, facts: ReportFacts) -> str:
         raise UsageError(f"the evaluation has no row {facts.method!r}; a report needs a prediction or a model")
     alignments = list(dict.fromkeys(str(row["alignment"]) for row in own))
     main = "A2" if "A2" in alignments else alignments[0]
-    every = [row for row in evaluation.rows if row["alignment"] == main]
+    judged = _sigma_rows(evaluation, facts.method)
+    sigma = [row for row in judged if row["group"] == "all"]
+    every = _with_sigma([row for row in evaluation.rows if row["alignment"] == main], judged)
     rows = [row for row in every if row["group"] == "all"]
-    sigma = _sigma_rows(evaluation, facts.method)
     template = Template(resources.files("im2dem.pipeline").joinpath("report.html").read_text(encoding="utf-8"))
     tiles = [t for t in evaluation.tiles if t.method == facts.method and t.alignment == main]
     return template.substitute(
         title=escape(facts.title),
         lead=_lead(rows, facts.method, main, evaluation),
         headline=_headline(rows, sigma, facts.method),
-        table=rows_table(_with_sigma(rows, sigma), facts.method, SHORT),
+        table=rows_table(rows, facts.method, SHORT),
         notes="".join(f"<li>{escape(note)}</li>" for note in (*facts.notes, *evaluation.notes)),
         bars=_bars(rows, facts.method),
         curves=_curves(rows, facts.method) + _calibration(sigma),
@@ -161,7 +162,7 @@ def _headline(rows: Sequence[Row], sigma: Sequence[Row], method: str) -> str:
 def _sigma_rows(evaluation: Evaluation, method: str) -> list[Row]:
     """The rows in which sigma is judged: of heights as published, right up to a shift (A1), where they are there."""
     for alignment in _SIGMA_ALIGNMENTS:
-        rows = [row for row in evaluation.rows if row["alignment"] == alignment and row["group"] == "all"]
+        rows = [row for row in evaluation.rows if row["alignment"] == alignment]
         if any(row["method"] == method and "ece_pooled" in row for row in rows):
             return rows
     return []
@@ -169,8 +170,11 @@ def _sigma_rows(evaluation: Evaluation, method: str) -> list[Row]:
 
 def _with_sigma(rows: Sequence[Row], sigma: Sequence[Row]) -> list[Row]:
     """Rows with the figures of sigma from those in which it is judged."""
-    found = {row["method"]: {k: v for k, v in row.items() if k.startswith(("ece", "coverage"))} for row in sigma}
-    return [row | found.get(row["method"], {}) for row in rows]
+    found = {
+        (row["method"], row["group"]): {k: v for k, v in row.items() if k.startswith(("ece", "coverage"))}
+        for row in sigma
+    }
+    return [row | found.get((row["method"], row["group"]), {}) for row in rows]
 
 
 def _styles(rows: Sequence[Row], method: str) -> dict[str, str]:
