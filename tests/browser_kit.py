@@ -35,14 +35,14 @@ def chromium():
 class Opened:
     """A page in the browser, and everything that went wrong or out of it."""
 
-    def __init__(self, browser, path, **context):
+    def __init__(self, browser, path, fragment="", **context):
         self.troubles, self.requests = [], []
         self.context = browser.new_context(**{"viewport": {"width": 720, "height": 520}, **context})
         self.page = self.context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + fragment)
         self.ask("window.im2dem.ready")
 
     def _console(self, message):

@@ -37,7 +37,7 @@ def launch():
 
 @pytest.fixture
 def show(launch, tmp_path):
-    """Open a page from disk: show(html, flags=FLAGS, **context)."""
+    """Open a page from disk: show(html, flags=FLAGS, fragment="", **context)."""
     with ExitStack() as stack:
 
         def opened(html, flags=FLAGS, **context):
@@ -63,6 +63,16 @@ def scene():
     quarters[0, :64], quarters[1, :, :80], quarters[2, 64:] = 220, 180, 200
     dem = Raster(data, grid, ("height", "sigma"), "m", "EGM2008")
     return dem, Raster(quarters, grid, ("red", "green", "blue"), "DN")
+
+
+@pytest.fixture(scope="session")
+def compared(scene):
+    """The scene beside a truth that is 30 m higher and has no hill of its own in the east."""
+    dem, image = scene
+    rows, cols = np.mgrid[0:128, 0:160]
+    true = 400 * np.exp(-((rows - 40) ** 2 + (cols - 50) ** 2) / 400) + 130 + cols
+    truth = Raster(true[None].astype(np.float32), dem.grid, ("height",), "m", "EGM2008")
+    return build_page(dem, image, PageOptions(title="Two hills"), truth)
 
 
 @pytest.fixture(scope="session")

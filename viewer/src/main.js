@@ -61,6 +61,7 @@ async function start() {
   const machine = probe();
   const payload = parsePayload(at("payload").textContent);
   const data = await unpack(payload, machine.webgl);
+  performance.mark("im2dem-unpacked");
   const { terrain } = data;
   const has = { image: payload.image, sigma: data.sigma, error: data.error };
   data.names = Object.keys(LAYERS).filter((name) => !(name in has) || has[name]);
@@ -145,6 +146,7 @@ function solid(data, state, panel, software) {
       measuring.update();
     },
   });
+  performance.mark("im2dem-built");
   return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
 }
 

@@ -21,9 +21,18 @@ export function rims(heights, width, height) {
   return edges;
 }
 
+/** The rims of a raster without gaps: once around it. */
+function border(width, height) {
+  const edges = [];
+  for (let col = 0; col < width - 1; col++) edges.push(col, col + 1, (height - 1) * width + col, (height - 1) * width + col + 1);
+  for (let row = 0; row < height - 1; row++) edges.push(row * width, (row + 1) * width, (row + 1) * width - 1, (row + 2) * width - 1);
+  return edges;
+}
+
 /** Walls below the rims: per corner [x, height, z, 1 at the foot and 0 at the top], and the triangles. */
 export function walls(terrain) {
-  const edges = rims(terrain.heights, terrain.width, terrain.height);
+  const { width, height, heights, valid } = terrain;
+  const edges = valid === width * height ? border(width, height) : rims(heights, width, height);
   const corners = new Float32Array(edges.length * 8);
   const index = new Uint32Array(edges.length * 3);
   for (let k = 0; k < edges.length; k++) {

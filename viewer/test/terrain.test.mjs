@@ -56,6 +56,17 @@ test("the sun of the north-west stands in the north-west", () => {
 
 test("rims go once around the raster and once around a gap", () => {
   assert.equal(rims(new Float32Array(20), 5, 4).length / 2, 2 * (4 + 3));
+  // A raster without gaps takes a shorter way to the same walls.
+  const pairs = (list) => new Set(list.map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`));
+  const flat = terrain(5, 4, () => 0);
+  const { corners: around } = walls(flat);
+  const ends = [];
+  for (let k = 0; k < around.length; k += 16) {
+    const ids = [0, 8].map((o) => flat.pixel(around[k + o], around[k + o + 2])).map(([c, r]) => Math.round(r) * 5 + Math.round(c));
+    ends.push(ids);
+  }
+  const all = rims(new Float32Array(20), 5, 4);
+  assert.deepEqual(pairs(ends), pairs(all.flatMap((v, k) => (k % 2 ? [] : [[v, all[k + 1]]]))));
   const t = terrain(6, 6, (c, r) => (c === 2 && r === 3 ? NaN : 1));
   // The gap takes away six triangles: a hexagon.
   assert.equal(rims(t.heights, 6, 6).length / 2, 20 + 6);

@@ -12,9 +12,9 @@ from pyproj import CRS, Transformer
 from im2dem.core.grid import Grid
 
 _KNOTS = (2, 3, 5, 9, 17, 33)
-# A twentieth of a metre on the ground, finer than the five decimals that the page shows; or a fiftieth of a pixel.
+# A twentieth of a metre on the ground, finer than the five decimals shown; or half a hundredth of a pixel.
 _TOLERANCE_DEG = 5e-7
-_TOLERANCE_PX = 0.02
+_TOLERANCE_PX = 0.005
 _METRES_PER_DEG = 111_320.0
 _DIGITS = 8
 
