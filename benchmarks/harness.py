@@ -36,8 +36,6 @@ class Setup:
         Leave out what takes minutes, repeat less.
     baselines
         Names or paths of models beside the model.
-    training
-        Record of training runs, JSON; None: no section of it.
     """
 
     data: Path | None = None
@@ -46,7 +44,6 @@ class Setup:
     threads: int | None = None
     quick: bool = False
     baselines: tuple[str, ...] = ()
-    training: Path | None = None
 
     def pairs(self, *splits: str) -> tuple[Pair, ...]:
         """The pairs of some splits, by name.

@@ -23,6 +23,7 @@ TITLES = {
     "exactness": "Exactness",
     "install": "Installing",
     "training": "Training",
+    "ablations": "Ablations",
 }
 
 INTRO = """\
@@ -47,7 +48,6 @@ def provenance(setup: Setup, section: str) -> dict[str, str]:
     words += [f"--threads {setup.threads}"] if setup.threads else []
     words += ["--quick"] if setup.quick else []
     words += [f"--baseline {load_card(find_model(name)).name}" for name in setup.baselines]
-    words += ["--training RECORD"] if setup.training else []
     return {
         "commit": _commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

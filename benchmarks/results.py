@@ -4,7 +4,6 @@
     python benchmarks/results.py --data DIR --only validation flat
     python benchmarks/results.py --data DIR --only test        once per release
     python benchmarks/results.py --data DIR --only validation --baseline RUN-OF-THE-SEED
-    python benchmarks/results.py --only training --training RECORD.json
     python benchmarks/results.py --assemble                    only the page, from what was measured
 
 Each section leaves docs/results/<section>.json, in place of the one before; the page has the newest of each.
@@ -23,7 +22,7 @@ import install
 import memory
 import report
 import speed
-import throughput
+import training
 from harness import ROOT, Outcome, Setup, say
 
 from im2dem.core.errors import Im2DemError
@@ -43,10 +42,10 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "memory": memory.run,
     "exactness": exactness.run,
     "install": install.run,
-    "training": throughput.run,
+    "training": training.run,
 }
-# Left out unless asked for: the test split is run once per release, training leaves its record elsewhere.
-ON_DEMAND = ("test", "training")
+# Left out unless asked for: the test split is run once per release.
+ON_DEMAND = ("test",)
 NEED_DATA = ("validation", "test", "flat")
 
 
@@ -60,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.threads,
         options.quick,
         tuple(options.baseline),
-        options.training,
     )
     chosen = [] if options.assemble else options.only or [name for name in SECTIONS if name not in ON_DEMAND]
     without = [name for name in chosen if name in NEED_DATA and setup.data is None]
@@ -99,7 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="threads of the network")
     parser.add_argument("--quick", action="store_true", help="leave out what takes minutes, repeat less")
     parser.add_argument("--baseline", action="append", default=[], help="model beside it, may be repeated")
-    parser.add_argument("--training", type=Path, help="record that `im2dem train` left, for the section training")
     parser.add_argument("--assemble", action="store_true", help="measure nothing, only write the page")
     return parser
 

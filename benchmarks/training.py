@@ -1,37 +1,37 @@
 """How fast training is, what its loader costs, and what mixed precision and the layout of memory buy.
 
-    python benchmarks/training.py [--steps 30]
-
 Drawn relief is rendered for it, so that no data is needed. The loader's share is measured as a ratio of two
 throughputs in one process: batches drawn ahead by the feed, against one batch that is used again and again.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import report
 from harness import ROOT, Bar, Outcome, Setup, Table, number, say
+
+from im2dem.core.errors import MissingDependencyError
 
 LOADER_BAR = 0.05
 
 
-def main() -> int:
-    """Measure and write docs/results/training.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=30, help="timed steps of each row")
-    parser.add_argument("--rounds", type=int, default=3, help="the rows are run in turn this many times")
-    options = parser.parse_args()
-    made_with = report.provenance(Setup(), "training")
-    made_with["command"] = f"python benchmarks/training.py --steps {options.steps} --rounds {options.rounds}"
-    outcome = measure(options.steps, options.rounds)
-    print(report.save(ROOT / "docs/results", "training", made_with, outcome))
-    return 0
+def run(setup: Setup) -> Outcome:
+    """The section; needs PyTorch.
+
+    Raises
+    ------
+    MissingDependencyError
+        PyTorch is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("this section trains: pip install 'im2dem[train]'") from error
+    return measure(6, 1) if setup.quick else measure(30, 3)
 
 
 def measure(steps: int, rounds: int) -> Outcome:
@@ -100,7 +100,3 @@ def _rate(recipe: Any, chips: Any, steps: int, drawn_ahead: bool) -> float:
             began = time.perf_counter()
         run.train_step(batch)
     return steps * recipe.batch / (time.perf_counter() - began)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

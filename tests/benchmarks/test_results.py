@@ -18,6 +18,7 @@ from im2dem.pipeline.evaluate import EvaluateOptions, find_pairs
 from im2dem.runtime.engine import ApplyOptions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import ablations
 import accuracy
 import drawn_scene
 import exactness
@@ -25,10 +26,8 @@ import flatland
 import memory
 import report
 import results
-import throughput
+import training
 from harness import Bar, Outcome, Setup, Table
-
-from im2dem.core.errors import InputError, UsageError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = EvaluateOptions(tile_px=64, min_tile_px=64, draws=50)
@@ -143,21 +142,27 @@ def test_the_page_has_the_newest_fragment_of_each_section(tmp_path):
     assert "other weights" in report.assemble(tmp_path)
 
 
-def test_sections_are_made_of_a_record_of_training(tmp_path):
-    record = tmp_path / "training.json"
-    run = {"recipe": "relief", "device": "cpu", "batch": 16, "crop_px": 256, "chips_per_s": 12.5, "loader_share": 0.02}
-    slow = run | {"recipe": "pix2pix", "chips_per_s": 5, "loader_share": 0.2}
-    record.write_text(json.dumps([run, slow]))
-    outcome = throughput.run(Setup(training=record))
-    assert [row[-2:] for row in outcome.blocks[0].rows] == [("1.00", "2.0 %"), ("0.40", "20.0 %")]
-    assert [bar.met for bar in outcome.bars] == [True, False]
-    record.write_text(json.dumps(run))
-    assert len(throughput.run(Setup(training=record)).blocks[0].rows) == 1
-    record.write_text(json.dumps({"recipe": "relief"}))
-    with pytest.raises(InputError, match="loader_share"):
-        throughput.run(Setup(training=record))
-    with pytest.raises(UsageError, match="--training"):
-        throughput.run(Setup())
+def test_ablations_show_the_runs_that_are_finished(tmp_path):
+    head = "step,r_sun_told,r_sun_hidden,inverted_hidden,r north"
+    for name, step, r in (("relief", 300, 0.5), ("sun-never-told", 300, 0.4), ("all-eight-turns", 200, 0.3)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "validation.csv").write_text(f"{head}\n{step},{r + 0.1},{r},0.25,0.7\n")
+        (tmp_path / name / "log.csv").write_text("step,chips_per_s\n300,20\n")
+    _, table = ablations.outcome_of(tmp_path, steps=300, batch=24, crop=128).blocks
+    assert table.columns[1] == "north"
+    assert [row[0] for row in table.rows] == ["relief", "sun never told"]
+    assert table.rows[1][1:] == ("0.70", "0.400", "0.500", "25 %", "1.00")
+
+
+def test_what_the_loader_costs_is_a_ratio_of_two_runs(monkeypatch):
+    pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
+    rates = iter([10.0, 12.5, 4.0, 10.0, 10.0, 4.0])
+    monkeypatch.setattr(training, "_rate", lambda *a, **k: next(rates))
+    monkeypatch.setattr(training, "drawn_chips", lambda: None)
+    outcome = training.measure(steps=3, rounds=2)
+    assert [row[-1] for row in outcome.blocks[1].rows] == ["1.00", "1.12", "0.40"]
+    # 20 % in one round, nothing in the other
+    assert (outcome.bars[0].found, outcome.bars[0].met) == ("10.0 %", False)
 
 
 def test_classes_of_relief_and_the_calibration_have_their_place(folder):
