@@ -14,7 +14,7 @@ from im2dem.core.terrain import multidirectional_hillshade
 _TITLES = ("picture", "true relief", "predicted relief")
 _PAPER, _INK, _FAINT = (244, 244, 241), (40, 42, 46), (120, 124, 130)
 _GAP = 8
-_SLOPE = 0.9
+_SLOPE = 0.55
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,5 +102,5 @@ def _pixel_for(truth: NDArray[np.float32]) -> float:
 
 def _shaded(heights: NDArray[np.float32], pixel_m: float) -> NDArray[np.uint8]:
     light = multidirectional_hillshade(heights, (pixel_m, pixel_m))
-    grey = np.where(np.isfinite(light), np.clip(light * 1.15, 0, 1) * 255, 128).astype(np.uint8)
+    grey = np.where(np.isfinite(light), np.clip(light * 1.05, 0, 1) * 255, 128).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)

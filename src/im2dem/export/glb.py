@@ -15,7 +15,7 @@ from im2dem._version import __version__
 from im2dem.core.errors import UsageError
 from im2dem.core.mesh import Points, Triangles, vertex_normals
 
-_FLOAT, _USHORT, _UINT = 5126, 5123, 5125
+_FLOAT, _UINT = 5126, 5125
 _VERTEX_DATA, _INDEX_DATA = 34962, 34963
 _LARGEST = 2**32 - 1
 
@@ -71,7 +71,8 @@ def write_glb(sink: BinaryIO, surface: TexturedSurface) -> None:
     """
     position = y_up(surface.points)
     normal = y_up(vertex_normals(surface.points, surface.triangles))
-    uv = np.rint(np.clip(surface.uv, 0, 1) * 65535).astype(np.uint16)
+    # Single precision: readers are about that forget to divide 16-bit coordinates by 65535.
+    uv = surface.uv.astype(np.float32)
     blocks = [
         (position.tobytes(), _VERTEX_DATA),
         (normal.tobytes(), _VERTEX_DATA),
@@ -89,7 +90,7 @@ def write_glb(sink: BinaryIO, surface: TexturedSurface) -> None:
         {"bufferView": 0, "componentType": _FLOAT, "count": count, "type": "VEC3",
          "min": position.min(axis=0).tolist(), "max": position.max(axis=0).tolist()},
         {"bufferView": 1, "componentType": _FLOAT, "count": count, "type": "VEC3"},
-        {"bufferView": 2, "componentType": _USHORT, "count": count, "type": "VEC2", "normalized": True},
+        {"bufferView": 2, "componentType": _FLOAT, "count": count, "type": "VEC2"},
         {"bufferView": 3, "componentType": _UINT, "count": surface.triangles.size, "type": "SCALAR"},
     ]  # fmt: skip
     document = json.dumps(_document(views, accessors, offset, surface.facts), separators=(",", ":")).encode()

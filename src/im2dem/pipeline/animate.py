@@ -23,7 +23,8 @@ from im2dem.io.atomic import check_target
 
 from .export_source import ground_axes, new_file, open_heights, picture_over, whole_heights
 
-_PLEASANT_RELIEF = 0.11
+_PLEASANT_RELIEF = 0.075
+_GAMMA = 0.85
 _STEPS = (1, 1.5, 2, 3, 5, 8, 10, 15, 20)
 _EPOCH_SECONDS = 0.5
 _SHOWN = 6
@@ -248,4 +249,5 @@ def _stretched(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     low, high = np.percentile(lit, [1, 99])
     if not high > low:
         return rgb
-    return np.asarray(np.clip((rgb.astype(np.float32) - low) * (255 / (high - low)), 0, 255), dtype=np.uint8)
+    bright = np.clip((rgb.astype(np.float32) - low) / (high - low), 0, 1) ** _GAMMA
+    return np.asarray(np.rint(255 * bright), dtype=np.uint8)
