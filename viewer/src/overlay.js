@@ -49,7 +49,7 @@ export class Overlay {
     if (truth) {
       const [mine, other] = [terrain.heights[i], truth.heights[i]];
       if (shown === truth) rows.push(["place", `predicted ${sure(mine)} ${unit}`]);
-      else rows.push(["place", `truth ${sure(other + shift)} · error ${sure(mine - other)} ${unit}`]);
+      else rows.push(["place", `truth ${sure(other + shift)} · error ${sure(mine - other)} ${unit}${shift ? ", offset removed" : ""}`]);
     }
     const { grid } = payload;
     const [x, y] = terrain.coordinates(col, row);
