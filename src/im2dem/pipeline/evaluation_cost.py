@@ -67,6 +67,8 @@ def model_cost(onnx: Path, side_px: int = 256) -> ModelCost:
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # prepacked weights are missing from the profile, and their layers with them
+        options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         options.log_severity_level = 3

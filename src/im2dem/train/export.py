@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 
@@ -23,12 +20,12 @@ from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 
 from .journal import BEST, CHECKPOINT, RECIPE
 from .loop import load_run
+from .onnx_file import write_onnx
 from .pix2pix.export import export_pix2pix
 from .recipe import Recipe
 from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 
 ONNX_NAME = "model.onnx"
-OPSET = 18
 # Rounding differs between the two runtimes; slope units are of order 0.01 to 1, so this is a few millimetres at 30 m.
 PARITY_TOLERANCE = 1e-4
 
@@ -42,43 +39,17 @@ LIMITS = (
 
 def to_onnx(net: ReliefNet, path: Path) -> None:
     """Write the net with dynamic batch, height and width; the condition becomes an optional input, default unknown."""
-    net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
     n, h, w = (torch.export.Dim(name, min=low, max=256) for name, low in (("n", 1), ("h", 2), ("w", 2)))
     size = (3 * STRIDE, 4 * STRIDE)
-    example = [torch.rand(2, 3, *size), torch.zeros(1, CONDITION_SIZE)]
     spatial = {0: n, 2: STRIDE * h, 3: STRIDE * w}
-    shapes: dict[str, Any] = {"image": spatial, "condition": None}
+    inputs: dict[str, tuple[torch.Tensor, Any]] = {
+        "image": (torch.rand(2, 3, *size), spatial),
+        "condition": (torch.zeros(1, CONDITION_SIZE), None),
+    }
     if net.config.guide:
-        example.append(torch.rand(2, GUIDE_CHANNELS, *size))
-        shapes["guide"] = spatial
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            net,
-            tuple(example),
-            input_names=list(shapes),
-            output_names=["relief"],
-            dynamic_shapes=shapes,
-            dynamo=True,
-            opset_version=OPSET,
-            verbose=False,
-        )
-    model = program.model_proto
-    unknown = onnx.numpy_helper.from_array(np.zeros((1, CONDITION_SIZE), np.float32), "condition")
-    model.graph.initializer.append(unknown)
-    for key, value in deepness().items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    # the exporter's record of source lines would carry paths of this machine
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        if hasattr(value, "metadata_props"):
-            del value.metadata_props[:]
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+        inputs["guide"] = (torch.rand(2, GUIDE_CHANNELS, *size), spatial)
+    unknown = {"condition": torch.zeros(1, CONDITION_SIZE)}
+    write_onnx(net, path, inputs, "relief", optional=unknown, metadata=deepness())
 
 
 def deepness() -> dict[str, str]:

@@ -6,16 +6,13 @@ batch norm by each image's own statistics, as at batch 1 in training.
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
@@ -26,12 +23,12 @@ from im2dem.core.scaling import SLOPE_UNIT
 from im2dem.io.atomic import check_target, write_bytes
 from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 from im2dem.train.journal import BEST, CHECKPOINT
+from im2dem.train.onnx_file import write_onnx
 
 from .generator import STRIDE, Generator
 from .loop import load_generator
 
 ONNX_NAME = "model.onnx"
-OPSET = 18
 CONDITION_SIZE = 8
 REFERENCE_GSD_M = 30.0
 # Of the full range of heights or colours, -1 to 1, through 16 layers of float32 whose order of sums differs.
@@ -173,36 +170,16 @@ def export_pix2pix(
 
 def to_onnx(net: nn.Module, path: Path) -> None:
     """Write a `ReliefExport` or `ColourExport`; batch, height and width stay open, sides are multiples of 256."""
-    net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
     # an example of one image of one stride would fix both for ever
     n, h, w = (torch.export.Dim(key, min=2, max=64) for key in "nhw")
     sides = {0: n, 2: STRIDE * h, 3: STRIDE * w}
-    args: tuple[Tensor, ...] = (torch.rand(2, len(_bands(net)), 2 * STRIDE, 3 * STRIDE),)
-    shapes: dict[str, Any] = {"dem": sides}
-    inputs, outputs = ["dem"], ["image"]
+    example = torch.rand(2, len(_bands(net)), 2 * STRIDE, 3 * STRIDE)
     if isinstance(net, ReliefExport):
-        args, shapes = (*args, torch.zeros(1, CONDITION_SIZE)), {"image": sides, "condition": None}
-        inputs, outputs = ["image", "condition"], ["relief"]
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            net,
-            args,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=shapes,
-            dynamo=True,
-            opset_version=OPSET,
-            verbose=False,
-        )
-    model = program.model_proto
-    if isinstance(net, ReliefExport):
-        unknown = onnx.numpy_helper.from_array(np.zeros((1, CONDITION_SIZE), np.float32), "condition")
-        model.graph.initializer.append(unknown)
-    _forget_paths(model.graph)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+        unknown = torch.zeros(1, CONDITION_SIZE)
+        inputs = {"image": (example, sides), "condition": (unknown, None)}
+        write_onnx(net, path, inputs, "relief", optional={"condition": unknown})
+    else:
+        write_onnx(net, path, {"dem": (example, sides)}, "image")
 
 
 def check_parity(net: nn.Module, path: Path, seed: int = 0) -> float:
@@ -247,15 +224,6 @@ def check_parity(net: nn.Module, path: Path, seed: int = 0) -> float:
 
 def _bands(net: nn.Module) -> tuple[str, ...]:
     return ("red", "green", "blue") if isinstance(net, ReliefExport) else ("height",)
-
-
-def _forget_paths(graph: Any) -> None:
-    """The exporter's record of source lines would carry paths of this machine."""
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del value.metadata_props[:]
 
 
 def _card(

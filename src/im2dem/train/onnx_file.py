@@ -1,0 +1,77 @@
+"""Write a net as ONNX: named inputs with open sizes, some of them optional, and no word of this machine."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+OPSET = 18
+
+
+def write_onnx(
+    net: nn.Module,
+    path: Path,
+    inputs: Mapping[str, tuple[Tensor, Any]],
+    output: str,
+    *,
+    optional: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Export a net in float32 on the CPU.
+
+    Parameters
+    ----------
+    net
+        In the state that is wanted; put into evaluation.
+    path
+        File to write.
+    inputs
+        By name, in the order of the net's arguments: an example, and its dynamic dimensions as `torch.export` takes
+        them (None: fixed).
+    output
+        Name of what the net gives.
+    optional
+        Inputs that may be left out, with the value that they have then.
+    metadata
+        Texts to keep in the file.
+    """
+    net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            net,
+            tuple(example for example, _ in inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes={name: sizes for name, (_, sizes) in inputs.items()},
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    model = program.model_proto
+    for name, value in (optional or {}).items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, np.float32), name))
+    for key, text in (metadata or {}).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, text
+    _forget_paths(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _forget_paths(graph: Any) -> None:
+    """The exporter's record of source lines would carry paths of this machine."""
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del value.metadata_props[:]
