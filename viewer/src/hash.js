@@ -1,7 +1,7 @@
 // The state in the address: #layer=slope&x=2&sun=150,35&eye=...; what is not understood is left out.
 
 const NUMBER = { x: ["exaggeration", 1e-6, 1000], w: ["waterLevel", -1e7, 1e7], ci: ["contourInterval", 1e-6, 1e6],
-  split: ["split", 0.02, 0.98], min: ["minutes", 0, 1439], lon: ["lon", -180, 180], lat: ["lat", -90, 90] };
+  split: ["split", 0.02, 0.98], min: ["minutes", 0, 1440], lon: ["lon", -180, 180], lat: ["lat", -90, 90] };
 const FLAG = { water: "water", contours: "contours", shadows: "shadows" };
 const WORD = { layer: "layer", compare: "compare", other: "other", date: "date", theme: "theme" };
 

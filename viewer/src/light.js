@@ -10,7 +10,7 @@ export class Light {
     number(state, "sunAzimuth", at("azimuth"), at("azimuth-number"), [0, 360], (v) => ((v % 360) + 360) % 360);
     number(state, "sunElevation", at("elevation"), at("elevation-number"), [0, 90]);
     toggle(state, "shadows", at("shadows"));
-    number(state, "minutes", at("time"), null, [0, 1439]);
+    number(state, "minutes", at("time"), null, [0, 1440]);
     number(state, "lon", null, at("lon"), [-180, 180]);
     number(state, "lat", null, at("lat"), [-90, 90]);
     at("date").addEventListener("input", () => state.set({ date: at("date").value }));

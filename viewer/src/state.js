@@ -30,14 +30,15 @@ export class State {
 export function firstState(payload, low, high) {
   const { view, place } = payload;
   const layer = view.layer ?? (payload.image ? "image" : "height");
-  const moment = view.date_utc && place ? new Date(Date.parse(view.date_utc) + place.lon * 240000).toISOString() : null;
+  // Solar time may fall between two minutes; it is kept as it is, so that the moment stays the one that was given.
+  const moment = view.date_utc && place ? Date.parse(view.date_utc) + place.lon * 240000 : null;
   return {
     exaggeration: view.exaggeration,
     sunAzimuth: view.sun_azimuth_deg,
     sunElevation: view.sun_elevation_deg,
     shadows: moment !== null,
-    date: moment ? moment.slice(0, 10) : "",
-    minutes: moment ? Number(moment.slice(11, 13)) * 60 + Number(moment.slice(14, 16)) : 630,
+    date: moment !== null ? new Date(moment).toISOString().slice(0, 10) : "",
+    minutes: moment !== null ? (((moment / 60000) % 1440) + 1440) % 1440 : 630,
     lon: place?.lon ?? null,
     lat: place?.lat ?? null,
     layer,
