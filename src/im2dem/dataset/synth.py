@@ -1,32 +1,39 @@
-"""Rendered training pairs: windows of real height models, resampled, photographed by `synth.appearance`."""
+"""Rendered training pairs: windows of height models, turned, resampled, photographed by `synth.appearance`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from im2dem.core.errors import InputError
-from im2dem.synth.appearance import draw_appearance, render
+from im2dem.core.errors import InputError, UsageError
+from im2dem.synth.appearance import Appearance, draw_appearance
 
 from .chips import Chips, quantise_heights
 
 MOST_RELIEF_M = 7900.0
+# A window with more void than this is not used; less is filled for the picture and stays void in the label.
+MOST_VOID = 0.1
+OWN_LATITUDE = 0.6
+SEA_RELIEF_M = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class DemSource:
-    """A height model to cut windows from.
+    """A height model to cut windows from: a file that was read, or any array.
 
     Parameters
     ----------
     name, licence
         For the provenance.
     dem
-        Heights in metres, shape (row, col), NaN = no data, north up.
+        Heights in metres above the sea, shape (row, col), NaN = no data, north up.
     gsd_m
         Pixel size on the ground, metres.
     latitude_deg
@@ -52,6 +59,8 @@ class SynthOptions:
         Chips are made within this range of pixel sizes.
     least_relief_m
         Windows with a smaller standard deviation are kept one time in ten only.
+    steepness
+        Range of the factor by which slopes are exaggerated.
     """
 
     count: int = 1000
@@ -59,49 +68,134 @@ class SynthOptions:
     seed: int = 0
     gsd_range_m: tuple[float, float] = (8.0, 240.0)
     least_relief_m: float = 8.0
+    steepness: tuple[float, float] = (0.5, 2.0)
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("pixel sizes", self.gsd_range_m), ("steepness", self.steepness)):
+            if not 0 < low <= high < float("inf"):
+                raise UsageError(f"the range of {name} must be two positive numbers, the lower first: {low}, {high}")
+
+
+class RenderedChip(NamedTuple):
+    """A rendered pair.
+
+    Attributes
+    ----------
+    rgb
+        uint8, shape (3, row, col).
+    dem
+        float32, shape (row, col), metres, NaN = no data.
+    gsd_m
+        Pixel size on the ground, metres.
+    sun_azimuth_deg, sun_elevation_deg
+        NaN for a composite, which has no single sun.
+    latitude_deg
+        To which the sun, the treeline and the country belong.
+    """
+
+    rgb: NDArray[np.uint8]
+    dem: NDArray[np.float32]
+    gsd_m: float
+    sun_azimuth_deg: float
+    sun_elevation_deg: float
+    latitude_deg: float
 
 
 def cut_window(source: DemSource, size_px: int, zoom: float, rng: np.random.Generator) -> NDArray[np.float32] | None:
-    """A random window of the source, resampled to `size_px` pixels of `zoom` source pixels; None where it has voids."""
+    """A random window of the source, resampled to `size_px` pixels of `zoom` source pixels, NaN = no data.
+
+    None where the source is too small or the window has too many voids.
+    """
     span = max(round(size_px * zoom), 8)
     height, width = source.dem.shape
     if span > min(height, width):
         return None
     row, col = int(rng.integers(0, height - span + 1)), int(rng.integers(0, width - span + 1))
-    window = source.dem[row : row + span, col : col + span]
-    if not np.isfinite(window).all():
+    window = np.ascontiguousarray(source.dem[row : row + span, col : col + span], dtype=np.float32)
+    # a sum is NaN as soon as one height is: cheaper than asking each
+    if np.isfinite(window.sum()):
+        return _resample(window, size_px)
+    valid = np.isfinite(window)
+    if valid.mean() < 1 - MOST_VOID:
         return None
-    if zoom > 1.2:
-        window = ndimage.gaussian_filter(window, 0.35 * zoom)
+    out = _resample(fill_voids(window), size_px)
+    out[_resample(valid.astype(np.float32), size_px) < 0.99] = np.nan
+    return out
+
+
+def fill_voids(dem: NDArray[np.float32]) -> NDArray[np.float32]:
+    """NaN replaced by the nearest height; same shape, metres."""
+    void = ~np.isfinite(dem)
+    nearest = ndimage.distance_transform_edt(void, return_distances=False, return_indices=True)
+    return np.asarray(dem[tuple(nearest)], dtype=np.float32)
+
+
+def _resample(window: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+    from im2dem.synth.appearance.geometry import resample_rows
+
+    span = window.shape[0]
     if span == size_px:
-        return np.array(window, dtype=np.float32)
-    # cubic where pixels are made, linear where they are dropped after the blur
-    order = 3 if zoom < 1 else 1
-    at = (np.arange(size_px) + 0.5) * span / size_px - 0.5
-    grid = np.meshgrid(at, at, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(window, grid, order=order, mode="nearest"), dtype=np.float32)
+        return window.copy()
+    starts, weights = _filter(span, size_px)
+    middle = np.empty((size_px, span), np.float32)
+    resample_rows(window, starts, weights, middle)
+    out = np.empty((size_px, size_px), np.float32)
+    resample_rows(np.ascontiguousarray(middle.T), starts, weights, out)
+    return np.ascontiguousarray(out.T)
+
+
+def _filter(span: int, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """First source pixel and weights of each output pixel: Keys' cubic, widened when pixels are dropped.
+
+    Source
+    ------
+    Keys (1981), IEEE Trans. ASSP 29, 1153-1160, eq. 15 with a = -1/2.
+    """
+    zoom = span / size_px
+    wide = max(zoom, 1.0)
+    at = (np.arange(size_px) + 0.5) * zoom - 0.5
+    starts = np.floor(at - 2 * wide).astype(np.int64) + 1
+    taps = int(np.ceil(4 * wide))
+    x = np.abs((starts[:, None] + np.arange(taps) - at[:, None]) / wide)
+    weights = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))
+    return starts, np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def draw_relief(
     sources: Sequence[DemSource], options: SynthOptions, rng: np.random.Generator
 ) -> tuple[DemSource, NDArray[np.float32], float]:
-    """A window with some relief: its source, heights in metres and pixel size in metres."""
-    areas = np.array([np.sqrt(s.dem.size) for s in sources])
+    """A turned window with some relief: its source, heights in metres (NaN = no data) and pixel size in metres.
+
+    Raises
+    ------
+    InputError
+        2,000 windows in a row were too large for their source, mostly void or too high.
+    """
+    shares = np.cumsum([np.sqrt(s.dem.size) for s in sources])
     for _ in range(2000):
-        source = sources[int(rng.choice(len(sources), p=areas / areas.sum()))]
+        source = sources[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
         highest = min(options.gsd_range_m[1] / source.gsd_m, 4.0)
         lowest = min(max(options.gsd_range_m[0] / source.gsd_m, 0.7), highest)
         zoom = float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
         dem = cut_window(source, options.size_px, zoom, rng)
-        if dem is None or (dem.std() < options.least_relief_m and rng.random() > 0.1):
+        if dem is None:
+            continue
+        deviation = float(np.nanstd(dem[::2, ::2]))
+        # of the plains one in ten, of the open sea nearly nothing
+        if deviation < options.least_relief_m and rng.random() > (0.1 if deviation > SEA_RELIEF_M else 0.004):
             continue
         # Relief is roughly self-similar: the same slopes at another pixel size are a plausible other place.
         own_gsd_m = source.gsd_m * zoom
         smallest, largest = max(0.6, options.gsd_range_m[0] / own_gsd_m), min(1.6, options.gsd_range_m[1] / own_gsd_m)
         scale = float(np.exp(rng.uniform(np.log(min(smallest, 1.0)), np.log(max(largest, smallest, 0.6)))))
-        steeper = float(np.exp(rng.normal(0, 0.2)))
-        dem = dem * np.float32(scale * steeper)
-        if np.ptp(dem) < MOST_RELIEF_M:
+        steeper = float(np.exp(np.clip(rng.normal(0, 0.25), *np.log(options.steepness))))
+        dem = np.rot90(dem, int(rng.integers(4)))
+        if rng.random() < 0.5:
+            dem = np.fliplr(dem)
+        base_m = np.float32(np.nanmin(dem))
+        # the foot of the hills stays where it is, so that coasts stay at the sea and peaks near their climate
+        dem = np.ascontiguousarray((dem - base_m) * np.float32(scale * steeper) + base_m)
+        if np.nanmax(dem) - np.nanmin(dem) < MOST_RELIEF_M:
             return source, dem, own_gsd_m * scale
     raise InputError(
         f"no window of {options.size_px} px without voids was found in {len(sources)} height model(s); "
@@ -109,35 +203,121 @@ def draw_relief(
     )
 
 
+def _draw_latitude(own_deg: float, rng: np.random.Generator) -> float | None:
+    """The source's latitude, on either side of the equator, or (None) any."""
+    if not np.isfinite(own_deg) or rng.random() > OWN_LATITUDE:
+        return None
+    return float(own_deg * rng.choice((-1.0, 1.0)))
+
+
+def render_chip(
+    sources: Sequence[DemSource], options: SynthOptions, rng: np.random.Generator
+) -> tuple[RenderedChip, DemSource, Appearance]:
+    """One pair, where its heights come from and how it was taken.
+
+    Raises
+    ------
+    InputError
+        As `draw_relief`.
+    MissingDependencyError
+        Numba is not installed.
+    """
+    from im2dem.synth.appearance import render
+
+    source, dem, gsd_m = draw_relief(sources, options, rng)
+    look = draw_appearance(rng, _draw_latitude(source.latitude_deg, rng))
+    whole = dem if np.isfinite(dem.sum()) else fill_voids(dem)
+    rgb = render(whole, gsd_m, look, rng)
+    # many suns are no sun
+    azimuth, elevation = (
+        (np.nan, np.nan) if look.kind == "composite" else (look.sun_azimuth_deg, look.sun_elevation_deg)
+    )
+    return RenderedChip(rgb, dem, gsd_m, azimuth, elevation, look.latitude_deg), source, look
+
+
+class RenderedStream:
+    """Pairs without end, rendered when asked for: no pack on disk, no chip twice.
+
+    Threads may share a stream: it holds no state, all chance is the caller's `rng`, and most of the work is done
+    without the interpreter's lock.
+
+    Parameters
+    ----------
+    sources
+        Height models, kept by reference.
+    options
+        `count` and `seed` do not matter here.
+
+    Raises
+    ------
+    InputError
+        No source.
+    """
+
+    def __init__(self, sources: Sequence[DemSource], options: SynthOptions | None = None) -> None:
+        if not sources:
+            raise InputError("a stream of rendered chips needs at least one height model, got none")
+        self.sources = tuple(sources)
+        self.options = options or SynthOptions()
+
+    def chip(self, rng: np.random.Generator) -> RenderedChip:
+        """The pair that this state of `rng` gives: picture, heights in metres, pixel size, sun, latitude.
+
+        Raises
+        ------
+        InputError
+            The sources are too small or have too many voids for the chip size.
+        MissingDependencyError
+            Numba is not installed.
+        """
+        return render_chip(self.sources, self.options, rng)[0]
+
+
 def make_chips(
     sources: Sequence[DemSource], options: SynthOptions, progress: Callable[[int, int], None] | None = None
 ) -> Chips:
-    """Rendered pairs; the same options and sources give the same bytes.
+    """Rendered pairs; the same options and sources give the same bytes on the same machine.
 
     Raises
     ------
     InputError
         The sources are too small or have too many voids for the chip size.
+    MissingDependencyError
+        Numba is not installed.
     """
     size = options.size_px
     rgb = np.empty((options.count, 3, size, size), dtype=np.uint8)
     dem = np.empty((options.count, size, size), dtype=np.int16)
     records = np.empty((4, options.count))
-    names = []
-    for i in range(options.count):
-        rng = np.random.default_rng([options.seed, i])
-        source, heights, gsd_m = draw_relief(sources, options, rng)
-        look = draw_appearance(rng)
-        rgb[i] = render(heights, gsd_m, look, rng)
-        dem[i] = quantise_heights(heights)
-        records[:, i] = gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg, source.latitude_deg
-        names.append(f"{source.name}/{i}")
-        if progress:
-            progress(i + 1, options.count)
-    used = sorted({n.split("/")[0] for n in names})
+    names: list[str] = []
+    looks: list[Appearance] = []
+
+    def one(i: int) -> tuple[str, Appearance]:
+        # a chip has its own seed, so that it does not matter which thread draws it
+        chip, source, look = render_chip(sources, options, np.random.default_rng([options.seed, i]))
+        rgb[i], dem[i], records[:, i] = chip.rgb, quantise_heights(chip.dem), chip[2:]
+        return source.name, look
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for i, (name, look) in enumerate(pool.map(one, range(options.count))):
+            names.append(f"{name}/{i}")
+            looks.append(look)
+            if progress:
+                progress(i + 1, options.count)
+    used = {name.rsplit("/", 1)[0] for name in names}
     provenance = {
         "kind": "rendered",
         "seed": options.seed,
         "sources": [{"name": s.name, "licence": s.licence} for s in sources if s.name in used],
+        "appearance": _columns(looks),
     }
     return Chips(rgb, dem, records[0], records[1], records[2], records[3], tuple(names), provenance)
+
+
+def _columns(looks: Sequence[Appearance]) -> dict[str, list[Any]]:
+    """The parameters of all pictures, one list a parameter."""
+    rows = [asdict(look) for look in looks]
+    return {
+        key: [float(f"{row[key]:.5g}") if isinstance(row[key], float) else row[key] for row in rows]
+        for key in (rows[0] if rows else ())
+    }

@@ -1,0 +1,217 @@
+"""From a height model to a picture: land cover, light, atmosphere, sensor."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from im2dem.core.errors import UsageError
+
+from . import geometry, paint, sensor
+from .covers import COUNTRIES, REFLECTANCE
+from .look import BAND_ORDER, Appearance
+from .texture import MEMBERS, bank, noise
+
+Float = NDArray[np.float32]
+LEAST_PX = 16
+
+
+def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
+    """Slope, hollows, streams and noise of a height model."""
+    shape = (dem.shape[0], dem.shape[1])
+    slope, south, east, hollow, stream = (np.empty(shape, np.float32) for _ in range(5))
+    geometry.slope_and_north(dem, np.float32(1 / gsd_m), slope, south, east)
+    geometry.box_mean(dem, int(rng.integers(8, 28)), hollow)
+    np.subtract(hollow, dem, out=hollow)
+    hollow /= np.float32(hollow[::4, ::4].std() + 0.3)
+    patch = noise("patch", shape, rng.uniform(0.5, 2.5), rng)
+    other = noise("smooth", shape, rng.uniform(0.4, 2.0), rng, rng.uniform(1, 2.5))
+    grain = noise("grain", shape, rng.uniform(0.6, 1.1), rng)
+    half = np.empty((shape[0] // 2, shape[1] // 2), np.float32)
+    wobble = patch[: 2 * half.shape[0] : 2, : 2 * half.shape[1] : 2] * np.float32(0.03 * gsd_m)
+    geometry.drainage(dem, wobble, half)
+    geometry.enlarge(half, stream)
+    return paint.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
+
+
+def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_deg: float) -> Float:
+    """Share of sunlight that the terrain towards the sun lets through, 0 to 1, shape of `dem`."""
+    azimuth = math.radians(sun_azimuth_deg)
+    drow, dcol = -math.cos(azimuth), math.sin(azimuth)
+    across = abs(dcol) > abs(drow)
+    if across:
+        drow, dcol = dcol, drow
+        dem = np.ascontiguousarray(dem.T)
+    dcol, length = dcol / abs(drow), 1.0 / abs(drow)
+    drop = gsd_m * math.tan(math.radians(sun_elevation_deg)) * length
+    out = np.empty(dem.shape, np.float32)
+    # three quarters of a pixel's climb of penumbra keep the edge from being a staircase
+    soft = np.float32(max(0.75 * drop / length, 1e-3))
+    geometry.sunlit(dem, np.float32(drow), np.float32(dcol), np.float32(drop), soft, out)
+    return np.ascontiguousarray(out.T) if across else out
+
+
+def _sun(look: Appearance) -> paint.Sun:
+    azimuth, elevation = math.radians(look.sun_azimuth_deg), math.radians(look.sun_elevation_deg)
+    level = math.cos(elevation)
+    values = (
+        level * math.cos(azimuth), -level * math.sin(azimuth), math.sin(elevation), look.diffuse, look.shading
+    )  # fmt: skip
+    return paint.Sun(*map(np.float32, values))
+
+
+def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
+    """Light relative to flat ground in full sun, shape of `dem`: direct Lambert light, cast shadow, skylight.
+
+    Parameters
+    ----------
+    dem
+        Heights in metres, shape (row, col), north up.
+    gsd_m
+        Pixel size on the ground, metres.
+    look
+        The sun, the share of skylight and the strength of the shading count.
+    """
+    dem = np.ascontiguousarray(dem, dtype=np.float32)
+    ground = survey(dem, gsd_m, np.random.default_rng(0))
+    return _light(ground, gsd_m, look, np.zeros(dem.shape, np.float32))
+
+
+def _light(ground: paint.Ground, gsd_m: float, look: Appearance, wet: Float) -> Float:
+    if look.kind == "composite":  # many suns, whose shadows average out
+        sunshine = np.ones_like(wet)
+    else:
+        sunshine = cast_shadow(ground.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
+    out = np.empty_like(wet)
+    paint.illuminate(ground, _sun(look), sunshine, wet, out)
+    return out
+
+
+def _ends(field: Float, share: float, width: float) -> tuple[float, float]:
+    """Start and one over the width of a ramp that lifts the highest `share` of the pixels."""
+    if share <= 0:
+        return 1e9, 1.0
+    values = np.sort(field[::4, ::4], axis=None)
+    last = values.size - 1
+    low, high = (float(values[int(min(max(1 - share + d, 0.0), 1.0) * last)]) for d in (-width / 2, width / 2))
+    return low, 1.0 / max(high - low, 1e-4)
+
+
+def _palette(look: Appearance, rng: np.random.Generator) -> Float:
+    """Reflectance of every cover in the picture's three bands, jittered, shape (cover, 3)."""
+    land = COUNTRIES[look.country]
+    choice = int(rng.integers(3))
+    river = ("gravel", "water", "turbid")[choice] if land.aridity < 0.6 else ("sand", "gravel", "water")[choice]
+    riparian = "broadleaf" if land.aridity < 0.3 else "shrub" if land.aridity > 0.7 else "crop"
+    names = [land.forest, land.open_land, land.ground, land.rock, land.alpine, "snow"]
+    names += [("water", "water", "shallow", "turbid")[int(rng.integers(4))], "water", "town", river, riparian, "gravel"]
+    names += [land.fields[i] for i in rng.integers(len(land.fields), size=16)]
+    order = list(BAND_ORDER[look.bands])
+    base = np.array([REFLECTANCE[name] for name in names], dtype=np.float32)[:, order]
+    jitter = rng.normal(0, 0.16, (len(names), 1)) + rng.normal(0, 0.04, base.shape) + rng.normal(0, 0.12)
+    jitter[paint.SNOW] *= 0.3
+    # Covers of one place resemble each other more than the tables say: pixels are mixtures, and one dust lies on all.
+    likeness = np.array([0.35] * 5 + [0.0] * 3 + [0.2] * 4 + [0.35] * 16, dtype=np.float32)[:, None] * rng.random()
+    base += likeness * (base[[paint.FOREST, paint.OPEN, paint.GROUND]].mean(axis=0) - base)
+    grey = base.mean(axis=1, keepdims=True)
+    base += np.float32(rng.uniform(-0.15, 0.4) if look.bands == "true" else 0.0) * (grey - base)
+    return np.asarray(base * np.exp(jitter), dtype=np.float32)
+
+
+def _colour(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> tuple[Float, Float]:
+    """Albedo, shape (3, row, col), and share of water, shape (row, col)."""
+    shape = (ground.dem.shape[0], ground.dem.shape[1])
+    sample, steep = ground.dem[::8, ::8], float(ground.slope[::4, ::4].mean())
+    by = look.cover_by_relief
+    pole = 1.0 if look.latitude_deg >= 0 else -1.0
+    weights = paint.Weights(*map(np.float32, (
+        sample.mean(), 1 / (float(sample.std()) + 1.0), pole, by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5),
+        by * rng.normal(0.1, 0.6), by * 0.15, rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (steep + 0.02),
+        0.45 * (1.2 - by),
+    )))  # fmt: skip
+    scores = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32))
+    paint.score(ground, weights, *scores)
+    stream = math.log2(look.river_from_px) if look.river_from_px > 0 else 99.0
+    cover = paint.Cover(*map(np.float32, (
+        *_ends(scores[0], look.forest_share, rng.uniform(0.15, 0.8)),
+        *_ends(scores[1], look.valley_share, 0.06),
+        *_ends(scores[2], look.snow_share, 0.1),
+        *_ends(ground.hollow, look.water_share, 0.02),
+        rng.uniform(0.55, 1.1), look.treeline_m, look.snowline_m, stream, rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
+        1.5 - 3.0 * look.town_share if look.town_share > 0 else 1e9, look.texture,
+        0.12 * rng.random() * COUNTRIES[look.country].aridity, 1 / rng.uniform(2, 12),
+        look.water_share > 0, look.snow_share > 0, pole,
+    )))  # fmt: skip
+    size = max(rng.uniform(150, 900) / gsd_m, 3.0)
+    one, two = rng.uniform(0, np.pi, 2)
+    parcels = paint.Parcels(*map(np.float32, (
+        1 / size, 1 / max(size * rng.uniform(0.4, 1.0), 2.5), math.cos(one), math.sin(one), math.cos(two),
+        math.sin(two), min(rng.uniform(0, 25) / gsd_m, 1.5) / size, 0.25 * size,
+    )))  # fmt: skip
+    strata = bank("patch")[0, int(rng.integers(256)), :256]
+    albedo, wet = np.empty((3, *shape), np.float32), np.empty(shape, np.float32)
+    paint.paint(ground, scores, cover, parcels, (_palette(look, rng), strata), (albedo, wet))
+    return albedo, wet
+
+
+def _atmosphere(radiance: Float, light_field: Float, look: Appearance, rng: np.random.Generator) -> None:
+    shape = light_field.shape
+    tint = np.array([(0.5, 0.75, 1.35, 0.25, 0.1)[i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
+    veil = np.zeros((1, 1), np.float32)
+    if look.veil > 0:
+        veil = np.clip(look.veil * (0.5 + 0.5 * noise("smooth", shape, 1.5, rng, 2.0)), 0, 0.7)
+    white = np.array([REFLECTANCE["cloud"][i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
+    if veil.shape != shape:
+        veil = np.zeros(shape, np.float32)
+    paint.radiate(radiance, light_field, look.haze * tint, white * np.float32(0.8), veil)
+    if look.cloud_share > 0:
+        puff = noise("patch", shape, rng.uniform(0.5, 2.0), rng)
+        far, azimuth = rng.uniform(4, 28), math.radians(look.sun_azimuth_deg)
+        shadow = (round(far * math.cos(azimuth)), round(-far * math.sin(azimuth)))
+        ends = np.array(_ends(puff, look.cloud_share, 0.02), dtype=np.float32)
+        paint.overcast(radiance, puff, ends, shadow, white)
+
+
+def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture of a height model as a satellite would take it.
+
+    Parameters
+    ----------
+    dem
+        Heights in metres above the sea, shape (row, col), at least 16 pixels a side, north up, no NaN.
+    gsd_m
+        Pixel size on the ground, metres.
+    look
+        Sun, country, atmosphere and sensor.
+    rng
+        All chance that `look` does not fix.
+
+    Returns
+    -------
+    uint8, shape (3, row, col): red, green, blue. The same arguments give the same bytes on the same machine.
+
+    Raises
+    ------
+    MissingDependencyError
+        Numba is not installed.
+    UsageError
+        Fewer than 16 pixels a side.
+    """
+    dem = np.ascontiguousarray(dem, dtype=np.float32)
+    if dem.ndim != 2 or min(dem.shape) < LEAST_PX:
+        raise UsageError(f"heights of shape {dem.shape} cannot be rendered; at least {LEAST_PX} x {LEAST_PX} is wanted")
+    ground = survey(dem, gsd_m, rng)
+    radiance, wet = _colour(ground, gsd_m, look, rng)
+    _atmosphere(radiance, _light(ground, gsd_m, look, wet), look, rng)
+    if look.blur_px > 0.25:
+        near, far = (math.exp(-0.5 * (d / look.blur_px) ** 2) for d in (1, 2))
+        total = 1 + 2 * (near + far)
+        sensor.spread(radiance, np.float32(near / total), np.float32(far / total))
+    low, per = sensor.stretch_ends(radiance, look.gain, rng)
+    tile = bank("white")[int(rng.integers(MEMBERS))]
+    grains = (tile, rng.integers(0, tile.shape[0], 6), np.float32(255 * look.noise))
+    picture = np.empty(radiance.shape, np.uint8)
+    sensor.digitise(radiance, low, per, sensor.tone_curve(look.gamma), grains, picture)
+    return sensor.compress(picture, look.jpeg_quality) if look.jpeg_quality else picture

@@ -1,0 +1,96 @@
+"""Kernels and steps from radiance to 8 bit: point spread, stretch, noise, JPEG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .gate import kernel
+
+Float = NDArray[np.float32]
+CURVE_STEPS = 1023
+
+
+@kernel
+def spread(radiance: Float, near: np.float32, far: np.float32) -> None:
+    """Blur each band in place, with weights 1, near, far, far, near of a Gaussian, edges repeated."""
+    bands, h, w = radiance.shape
+    middle = np.empty((h, w), np.float32)
+    centre = np.float32(1) - np.float32(2) * (near + far)
+    for i in range(bands):
+        x = radiance[i]
+        for r in range(h):
+            a, b, d, e = max(r - 1, 0), min(r + 1, h - 1), max(r - 2, 0), min(r + 2, h - 1)
+            for c in range(w):
+                middle[r, c] = centre * x[r, c] + near * (x[a, c] + x[b, c]) + far * (x[d, c] + x[e, c])
+        for r in range(h):
+            for c in range(2, w - 2):
+                x[r, c] = (
+                    centre * middle[r, c]
+                    + near * (middle[r, c - 1] + middle[r, c + 1])
+                    + far * (middle[r, c - 2] + middle[r, c + 2])
+                )
+            for c in (0, 1, w - 2, w - 1):
+                x[r, c] = (
+                    centre * middle[r, c]
+                    + near * (middle[r, max(c - 1, 0)] + middle[r, min(c + 1, w - 1)])
+                    + far * (middle[r, max(c - 2, 0)] + middle[r, min(c + 2, w - 1)])
+                )
+
+
+@kernel
+def digitise(
+    radiance: Float,
+    low: Float,
+    per: Float,
+    curve: Float,
+    noise: tuple[Float, NDArray[np.int64], np.float32],
+    out: NDArray[np.uint8],
+) -> None:
+    """Digital numbers: stretch per band, tone curve, noise read from a periodic white tile."""
+    tile, at, strength = noise
+    mask = tile.shape[0] - 1
+    last = np.float32(curve.shape[0] - 1)
+    for i in range(out.shape[0]):
+        for r in range(out.shape[1]):
+            row = tile[(at[2 * i] + r) & mask]
+            for c in range(out.shape[2]):
+                x = (radiance[i, r, c] - low[i]) * per[i] * last
+                v = curve[int(min(max(x, np.float32(0)), last))] + strength * row[(at[2 * i + 1] + c) & mask]
+                out[i, r, c] = np.uint8(min(max(v + np.float32(0.5), np.float32(0)), np.float32(255)))
+
+
+def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tuple[Float, Float]:
+    """Radiance of black and white in each band: by the picture's percentiles (gain 0), or that of a whole scene."""
+    joint = rng.random() < 0.7
+    if gain > 0:
+        # a scene's stretch: black a little below its darkest ground, white drawn, bands not quite in balance
+        sample = np.sort(radiance[:, ::8, ::8].reshape(3, -1), axis=1)
+        # nobody chooses a stretch that burns out most of the land
+        white = max(1 / gain, float(sample[:, int(0.8 * sample.shape[1])].mean()) * rng.uniform(1.0, 1.7))
+        low = np.minimum(sample[:, 8], rng.uniform(0.0, 0.05)) * rng.uniform(0, 1) * np.ones(3)
+        high = low + np.exp(rng.normal(0, 0.04 if joint else 0.1, 3)) * white
+    else:
+        sample = np.sort(radiance[:, ::5, ::5].reshape(1 if joint else 3, -1), axis=1)
+        n = sample.shape[1]
+        cut = rng.uniform(0.001, 0.02)
+        low, high = (sample[:, int(at * (n - 1))] * np.ones(3) for at in (cut, 1 - cut))
+    per = 1.0 / (high - low + 1e-4)
+    return np.ascontiguousarray(low, dtype=np.float32), np.ascontiguousarray(per, dtype=np.float32)
+
+
+def tone_curve(gamma: float) -> Float:
+    """Digital numbers 0..255 of CURVE_STEPS + 1 even steps of radiance between black and white."""
+    return np.asarray(255.0 * np.linspace(0, 1, CURVE_STEPS + 1) ** gamma, dtype=np.float32)
+
+
+def compress(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """The picture, shape (3, row, col), after JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))).save(file, "JPEG", quality=quality)
+    file.seek(0)
+    with Image.open(file) as image:
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

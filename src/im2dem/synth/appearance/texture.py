@@ -1,0 +1,81 @@
+"""Noise from a bank: periodic fields of given spectra, made once a process, read at any offset, turn and scale."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .gate import kernel
+
+Float = NDArray[np.float32]
+
+BANK_PX = 512
+BANK_SEED = 20260101
+# Amplitude falls as frequency ** -slope; 0 is white noise.
+SLOPES = {"smooth": 1.9, "patch": 1.45, "grain": 0.8}
+MEMBERS = 4
+
+
+@cache
+def bank(name: str) -> Float:
+    """Noise of zero mean and unit variance, shape (member, row, col), periodic.
+
+    Parameters
+    ----------
+    name
+        "white" or a key of `SLOPES`.
+    """
+    rng = np.random.default_rng([BANK_SEED, sorted([*SLOPES, "white"]).index(name)])
+    white = rng.standard_normal((MEMBERS, BANK_PX, BANK_PX), dtype=np.float32)
+    if name == "white":
+        return white
+    fy, fx = np.fft.fftfreq(BANK_PX)[:, None], np.fft.rfftfreq(BANK_PX)[None, :]
+    frequency = np.maximum(np.hypot(fy, fx), 1.0 / BANK_PX)
+    # nothing longer than an eighth of the bank: otherwise one wave fills the picture
+    gain = frequency ** -SLOPES[name] / (1 + (8 / BANK_PX / frequency) ** 4)
+    field = np.fft.irfft2(np.fft.rfft2(white) * gain, s=(BANK_PX, BANK_PX))
+    field = (field - field.mean(axis=(1, 2), keepdims=True)) / field.std(axis=(1, 2), keepdims=True)
+    return np.ascontiguousarray(field, dtype=np.float32)
+
+
+@kernel
+def read_bank(bank_tile: Float, at: NDArray[np.float64], out: Float) -> None:
+    """Bilinear reading of a periodic tile: `at` holds row0, col0 and the steps per output row and column."""
+    mask = bank_tile.shape[0] - 1
+    rc, cc = np.float32(at[3]), np.float32(at[5])
+    for r in range(out.shape[0]):
+        y0 = np.float32(at[0] + r * at[2])
+        x0 = np.float32(at[1] + r * at[4])
+        for c in range(out.shape[1]):
+            y, x = y0 + rc * np.float32(c), x0 + cc * np.float32(c)
+            iy, ix = int(y), int(x)
+            fy, fx = y - np.float32(iy), x - np.float32(ix)
+            a, b, i, j = iy & mask, (iy + 1) & mask, ix & mask, (ix + 1) & mask
+            top = bank_tile[a, i] + fx * (bank_tile[a, j] - bank_tile[a, i])
+            bottom = bank_tile[b, i] + fx * (bank_tile[b, j] - bank_tile[b, i])
+            out[r, c] = top + fy * (bottom - top)
+
+
+def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Generator, stretch: float = 1.0) -> Float:
+    """A random piece of a bank, shape `shape`.
+
+    Parameters
+    ----------
+    name
+        Of the bank.
+    scale
+        Pixels of the picture per pixel of the bank.
+    stretch
+        How much longer the features are along one (random) direction.
+    """
+    u = rng.random(4)
+    angle, step = 2 * np.pi * u[0], 1.0 / scale
+    c, s = np.cos(angle) * step, np.sin(angle) * step
+    # far from zero, so that all coordinates are positive and truncation is floor
+    start = 16384 + BANK_PX * u[1:3]
+    at = np.array([start[0], start[1], c / stretch, s / stretch, -s, c])
+    out = np.empty(shape, dtype=np.float32)
+    read_bank(bank(name)[int(u[3] * MEMBERS)], at, out)
+    return out
