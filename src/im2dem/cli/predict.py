@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from im2dem.core.errors import UsageError
+from im2dem.pipeline.anchoring import AnchorOptions
 from im2dem.pipeline.predict import DEFAULT_MODEL, Prediction, PredictOptions, predict_file, summary
 
 from . import console
@@ -32,6 +33,14 @@ def predict(
     level: Annotated[bool, typer.Option(help="Level the tiles' heights from their overlaps.")] = True,
     threads: Annotated[int | None, typer.Option(help="Threads of the network; default: all cores.")] = None,
     batch: Annotated[int, typer.Option(help="Tiles a run of the network.")] = 1,
+    prior: Annotated[
+        str | None, typer.Option(help="Coarse height model that makes heights absolute, or auto to fetch GLO-30.")
+    ] = None,
+    points: Annotated[str | None, typer.Option(help="Known heights: CSV x,y,z[,sigma], GeoJSON or GPX.")] = None,
+    points_crs: Annotated[str | None, typer.Option(help="Their reference system, e.g. EPSG:4326+3855.")] = None,
+    prior_datum: Annotated[str | None, typer.Option(help="EGM96, EGM2008, ellipsoid or an EPSG code.")] = None,
+    prior_sigma: Annotated[float, typer.Option(help="Standard deviation of the prior, metres.")] = 2.0,
+    anchor: Annotated[str, typer.Option(help="auto, shift, scale, field, fusion or poisson.")] = "auto",
     compress: Annotated[str, typer.Option(help="auto, zstd or deflate.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
@@ -52,6 +61,7 @@ def predict(
         resume=resume,
         overwrite=overwrite,
         compress=compress,
+        anchor=AnchorOptions(prior, points, points_crs, prior_datum, anchor, prior_sigma),  # type: ignore[arg-type]
     )
     with console.progress_bar() as progress:
         prediction = predict_file(image, output, options, progress)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,100 +23,27 @@ from im2dem.core.grid import Grid, Window
 from im2dem.core.protocols import RasterReader, RasterWriter
 from im2dem.core.raster import Raster
 from im2dem.core.scaling import ScaledReader, Stretch, sample_reader
-from im2dem.core.sun import solar_position
 from im2dem.io.atomic import check_target, write_text
 from im2dem.io.cog import CogOptions, create_cog
 from im2dem.io.geotiff import open_reader
-from im2dem.io.reader import FileReader
 from im2dem.runtime.card import ModelCard, find_model, load_card
 from im2dem.runtime.engine import ApplyOptions, ApplyReport, apply_model
-from im2dem.runtime.session import Condition, OnnxModel
+from im2dem.runtime.session import OnnxModel
+from im2dem.runtime.shelf import Shelf
+
+from .anchored import Anchored
+from .anchoring import Anchor, AnchorOptions, AnchorReport, open_anchor
+from .condition import condition_of
+from .guide import guided
+from .prediction import DEFAULT_MODEL, Prediction, PredictOptions, summary
+
+__all__ = ["DEFAULT_MODEL", "PredictOptions", "Prediction", "predict_dem", "predict_file", "predictor", "summary"]
 
 log = logging.getLogger("im2dem")
 
-DEFAULT_MODEL = "relief-free"
 BANDS_OUT = ("height", "sigma")
-LEAST_SUN_ELEVATION_DEG = 5.0
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """What the user may choose.
-
-    Parameters
-    ----------
-    model
-        Name of a model that ships, or path of a model folder, card or ONNX file.
-    bands
-        Bands of the picture that are red, green, blue, counted from 1; default: found out from the file.
-    gsd_m
-        Metres per pixel of a picture without georeference; None: heights in pixel sizes.
-    sun
-        (azimuth, elevation) in degrees, clockwise from north and above the horizon; default: from the picture's tags.
-    date
-        When the picture was taken (UTC); gives the sun where the place is known.
-    tile_px, overlap_px
-        Default: what the model's card says.
-    level
-        Solve offset and gain of every tile from the overlaps before blending.
-    threads, batch
-        Of the network; default: all cores, one tile a run.
-    resume
-        Go on with an interrupted run of the same input, model and options.
-    overwrite
-        Replace an existing output.
-    compress
-        "auto", "zstd" or "deflate".
-    """
-
-    model: str = DEFAULT_MODEL
-    bands: tuple[int, ...] | None = None
-    gsd_m: float | None = None
-    sun: tuple[float, float] | None = None
-    date: datetime | None = None
-    tile_px: int | None = None
-    overlap_px: int | None = None
-    level: bool = True
-    threads: int | None = None
-    batch: int = 1
-    resume: bool = False
-    overwrite: bool = False
-    compress: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.sun is not None and not (-360 <= self.sun[0] <= 360 and 0 < self.sun[1] <= 90):
-            raise UsageError(
-                f"the sun stands at azimuth {self.sun[0]} and elevation {self.sun[1]} degrees; wanted: azimuth "
-                "clockwise from north (-360 to 360) and elevation above the horizon (above 0 to 90), e.g. --sun 150,35"
-            )
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What came out, for the summary and the configuration beside the raster.
-
-    Parameters
-    ----------
-    output
-        Path of the raster, None when it stayed in memory.
-    grid, unit
-        Of the heights: "m", or "px" when no scale is known.
-    heights_are
-        One sentence for people: what kind of heights these are.
-    configuration
-        Everything that was resolved: input, model, options, sun, stretch.
-    report
-        Tiles and seconds by stage.
-    """
-
-    output: Path | None
-    grid: Grid
-    unit: str
-    heights_are: str
-    configuration: dict[str, Any]
-    report: ApplyReport
 
 
 def predict_dem(
@@ -153,8 +79,13 @@ def predict_dem(
     with _reader(source, options) as reader:
         writer = _MemoryWriter(reader.grid)
         prepared = _prepare(reader, options)
-        _run(prepared, writer, options, None, progress)
-        return Raster(writer.data, reader.grid, BANDS_OUT, prepared.unit, None)
+        if prepared.anchor is None:
+            _run(prepared, writer, options, None, progress)
+            return Raster(writer.data, reader.grid, BANDS_OUT, prepared.unit, None)
+        with tempfile.TemporaryDirectory(prefix="im2dem-") as folder, ExitStack() as stack:
+            anchored, _ = _anchored(prepared, options, Path(folder), (stack, None), progress)
+            anchored.write(writer, progress or _no_progress)
+        return Raster(writer.data, reader.grid, BANDS_OUT, "m", anchored.report.vertical_datum)
 
 
 def predict_file(
@@ -182,18 +113,19 @@ def predict_file(
     side_car = target.with_name(target.name + ".json")
     check_target(side_car, options.overwrite)
     scratch = target.with_name(target.name + ".part")
-    with _reader(source, options) as reader:
+    with _reader(source, options) as reader, ExitStack() as stack:
         prepared = _prepare(reader, options)
-        cog = CogOptions(
-            unit=prepared.unit,
-            tags=_tags(prepared),
-            compress=options.compress,  # type: ignore[arg-type]
-            overwrite=options.overwrite,
-        )
         keep = False
         try:
-            with create_cog(target, reader.grid, BANDS_OUT, options=cog) as writer:
-                report = _run(prepared, writer, options, scratch, progress)
+            anchored: Anchored | None = None
+            if prepared.anchor is not None:
+                anchored, report = _anchored(prepared, options, scratch, (stack, scratch), progress)
+                prepared = _with_anchor(prepared, anchored.report)
+            with create_cog(target, reader.grid, BANDS_OUT, options=_cog(prepared, options)) as writer:
+                if anchored is not None:
+                    anchored.write(writer, progress or _no_progress)
+                else:
+                    report = _run(prepared, writer, options, scratch, progress)
                 began = time.perf_counter()
             report = replace(report, seconds=report.seconds | {"finish": time.perf_counter() - began})
         except (KeyboardInterrupt, OutputError):
@@ -202,29 +134,52 @@ def predict_file(
         finally:
             if not keep:
                 shutil.rmtree(scratch, ignore_errors=True)
-    prediction = Prediction(target, reader.grid, prepared.unit, prepared.heights_are, prepared.configuration, report)
+    prediction = Prediction(
+        target,
+        reader.grid,
+        prepared.unit,
+        prepared.heights_are,
+        prepared.configuration,
+        report,
+        anchored.report if anchored is not None else None,
+    )
     write_text(side_car, json.dumps(summary(prediction), indent=1, default=str) + "\n", overwrite=True)
     return prediction
 
 
-def summary(prediction: Prediction) -> dict[str, Any]:
-    """The prediction as plain values, for ``--json`` and the file beside the raster."""
-    return {
-        "output": str(prediction.output) if prediction.output else None,
-        "heights": prediction.heights_are,
-        "unit": prediction.unit,
-        "shape": list(prediction.grid.shape),
-        "gsd_m": prediction.grid.gsd_m,
-        **prediction.configuration,
-        "report": _strict(asdict(prediction.report)),
-    }
+def _no_progress(stage: str, done: int, total: int) -> None:
+    del stage, done, total
 
 
-def _strict(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null."""
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _anchored(
+    prepared: _Prepared,
+    options: PredictOptions,
+    folder: Path,
+    keep: tuple[ExitStack, Path | None],
+    progress: Progress | None,
+) -> tuple[Anchored, ApplyReport]:
+    """Relative heights onto a shelf in a folder, and what the anchor makes of them."""
+    if prepared.anchor is None:
+        raise UsageError("there is nothing to anchor to")
+    stack, scratch = keep
+    shelf = stack.enter_context(closing(Shelf(folder / "relative.f32", len(BANDS_OUT), prepared.scaled.grid.shape)))
+    report = _run(prepared, shelf, options, scratch, progress)
+    return Anchored(prepared.anchor, shelf), report
+
+
+def _with_anchor(prepared: _Prepared, report: AnchorReport) -> _Prepared:
+    configuration = prepared.configuration | {"vertical_datum": report.vertical_datum, "anchor": asdict(report)}
+    return replace(prepared, unit="m", heights_are=report.in_words(), configuration=configuration)
+
+
+def _cog(prepared: _Prepared, options: PredictOptions) -> CogOptions:
+    return CogOptions(
+        unit=prepared.unit,
+        vertical_datum=prepared.configuration["vertical_datum"],
+        tags=_tags(prepared),
+        compress=options.compress,  # type: ignore[arg-type]
+        overwrite=options.overwrite,
+    )
 
 
 def predictor(
@@ -258,6 +213,7 @@ class _Prepared:
     """A picture with everything that was found out about it, ready to run."""
 
     scaled: ScaledReader
+    anchor: Anchor | None
     model: OnnxModel
     unit: str
     heights_are: str
@@ -291,12 +247,13 @@ def _reader(source: str | os.PathLike[str] | RasterReader, options: PredictOptio
 
 
 def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
+    anchor = open_anchor(options.anchor, reader.grid) if options.anchor.is_given else None
     card_path = find_model(options.model)
     card = load_card(card_path)
     if card.direction != "image-to-dem":
         raise ModelError(f"the model {card.name} goes {card.direction}; heights from a picture need image-to-dem")
     stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
-    condition, sun_from = _condition(reader, options)
+    condition, sun_from = condition_of(reader, options.sun, options.date)
     model = OnnxModel(card_path, condition=condition, threads=options.threads)
     gsd_m = reader.grid.gsd_m
     if gsd_m is not None and not card.gsd_range_m[0] <= gsd_m <= card.gsd_range_m[1]:
@@ -317,9 +274,16 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         "overlap_px": options.overlap_px if options.overlap_px is not None else card.overlap_px,
         "level": options.level,
         "batch": options.batch,
-        "vertical_datum": None,
+        "vertical_datum": anchor.vertical_datum if anchor else None,
+        **({"anchor": _what_anchors(options.anchor)} if anchor else {}),
     }
-    return _Prepared(ScaledReader(reader, stretch), model, unit, _heights_are(card, unit), configuration)
+    return _Prepared(ScaledReader(reader, stretch), anchor, model, unit, _heights_are(card, unit), configuration)
+
+
+def _what_anchors(options: AnchorOptions) -> dict[str, Any]:
+    """The options and the state of their files, so that a resumed run notices when one has changed."""
+    stamps = [os.stat(path).st_mtime_ns for path in (options.prior, options.points) if path and os.path.exists(path)]
+    return {**asdict(options), "changed": stamps}
 
 
 def _heights_are(card: ModelCard, unit: str) -> str:
@@ -328,31 +292,6 @@ def _heights_are(card: ModelCard, unit: str) -> str:
     return (
         f"relative ({card.dem_kind} shape), in metres by the model's guess of the amplitude; mean 0, no vertical datum"
     )
-
-
-def _condition(reader: RasterReader, options: PredictOptions) -> tuple[Condition, str]:
-    """What the net is told, and where the sun came from. Directions are turned into the picture's frame."""
-    grid = reader.grid
-    place = grid.lonlat(grid.height / 2, grid.width / 2)
-    info = reader.info if isinstance(reader, FileReader) else None
-    sun, source = options.sun, "given"
-    if sun is None and options.date is not None:
-        if place is None:
-            raise UsageError(
-                "a date gives the sun only where the place is known; this picture has no georeference: give --sun"
-            )
-        sun, source = solar_position(options.date, *place), "date given"
-    if sun is None and info is not None and info.sun_azimuth_deg is not None and info.sun_elevation_deg is not None:
-        sun, source = (info.sun_azimuth_deg, info.sun_elevation_deg), "tags"
-    if sun is not None and sun[1] < LEAST_SUN_ELEVATION_DEG:
-        log.warning("the sun would stand %.1f degrees high (%s): it is not used", sun[1], source)
-        sun = None
-    return Condition(
-        sun_azimuth_deg=grid.azimuth_in_picture(sun[0]) if sun else None,
-        sun_elevation_deg=sun[1] if sun else None,
-        gsd_m=grid.gsd_m,
-        latitude_deg=place[1] if place else None,
-    ), source if sun else "unknown"
 
 
 def _tags(prepared: _Prepared) -> dict[str, str]:
@@ -364,12 +303,19 @@ def _tags(prepared: _Prepared) -> dict[str, str]:
         "IM2DEM_MODEL": c["model"]["name"],
         "IM2DEM_MODEL_SHA256": c["model"]["sha256"],
         "IM2DEM_HEIGHT_KIND": prepared.heights_are,
-        "IM2DEM_VERTICAL_DATUM": "none (relative heights)",
+        "IM2DEM_VERTICAL_DATUM": _datum_in_words(c),
         "IM2DEM_GSD_M": str(prepared.scaled.grid.gsd_m),
         "IM2DEM_TILE_PX": str(c["tile_px"]),
         "IM2DEM_OVERLAP_PX": str(c["overlap_px"]),
+        **({"IM2DEM_EXPECTED_ERROR_M": f"{c['anchor']['expected_error_m']:.3g}"} if "anchor" in c else {}),
         "IM2DEM_SUN": json.dumps(c["condition"], default=str),
     }
+
+
+def _datum_in_words(configuration: dict[str, Any]) -> str:
+    if "anchor" not in configuration:
+        return "none (relative heights)"
+    return configuration["vertical_datum"] or "that of the anchor, which does not say"
 
 
 def _run(
@@ -378,13 +324,15 @@ def _run(
     c = prepared.configuration
     reader = prepared.scaled.reader
     fingerprint = json.dumps([getattr(reader, "fingerprint", ""), c], sort_keys=True, default=str)
+    source, absolute = guided(prepared.scaled, prepared.model, prepared.anchor)
     apply_options = ApplyOptions(
         tile_px=options.tile_px,
         overlap_px=options.overlap_px,
         batch=options.batch,
-        level=options.level,
+        level=options.level and not absolute,
+        centre=not absolute,
         scratch=scratch,
         resume=options.resume,
         fingerprint=fingerprint,
     )
-    return apply_model(prepared.scaled, prepared.model, writer, apply_options, progress)
+    return apply_model(source, prepared.model, writer, apply_options, progress)

@@ -16,6 +16,7 @@ from typing import Any
 from im2dem.core.errors import ModelError, ModelNotFoundError, OutputError
 
 CARD_NAME = "card.json"
+INPUTS = ("image", "condition", "guide")
 DIRECTIONS = ("image-to-dem", "dem-to-image")
 
 
@@ -55,6 +56,10 @@ class ModelCard:
         Sources of the training data with their licences, and known limits; one sentence each.
     metrics
         Figures of the validation, nested as the evaluation prints them.
+    inputs
+        What the net takes: "image", "condition" and perhaps "guide" (a prior and points).
+    sigma_calibration
+        How the predicted sigma was put right on held-out regions, where more than `sigma_scale` is known.
     deepness
         Metadata keys of the QGIS plugin Deepness, as written into the ONNX file.
 
@@ -84,10 +89,12 @@ class ModelCard:
     training_data: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("image", "condition")
+    sigma_calibration: Mapping[str, Any] = field(default_factory=dict)
     deepness: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key in ("bands", "gsd_range_m", "training_data", "limits"):
+        for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs"):
             value = getattr(self, key)
             if isinstance(value, list):  # JSON has no tuples
                 object.__setattr__(self, key, tuple(value))
@@ -179,6 +186,11 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "amplitude_scale": (lambda v: _is_number(v) and v > 0, "a positive number"),
     "training_data": (_is_texts, "a list of texts"),
     "limits": (_is_texts, "a list of texts"),
+    "inputs": (
+        lambda v: _is_texts(v) and "image" in v and set(v) <= set(INPUTS),
+        f"a list with image out of {', '.join(INPUTS)}",
+    ),
+    "sigma_calibration": (lambda v: isinstance(v, Mapping), "an object"),
     "metrics": (lambda v: isinstance(v, Mapping), "an object"),
     "deepness": (lambda v: isinstance(v, Mapping), "an object"),
 }

@@ -7,8 +7,13 @@ input/output   float32 shape         meaning
 =============  ====================  ====================================================================
 `image`        (n, band, h, w)       the picture, each band stretched to [0, 1]
 `condition`    (1, 8), optional      see `Condition.vector`; an initialiser of zeros makes it optional
+`guide`        (n, 4, h, w), option. heights that are known, see below; an initialiser of zeros makes it optional
 `relief`       (n, 2, h, w)          (z - mean z) / (32 gsd), and log of its Laplace scale b
 =============  ====================  ====================================================================
+
+The guide of a tile: 0 heights of a prior above their mean over the tile (0 everywhere without a prior), 1 whether
+they are known, 2 heights of points above the same mean (that of the points without a prior), 0 elsewhere, 3 whether
+there is a point. The relief then includes channel 0.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from im2dem.core.scaling import SLOPE_UNIT
 from .card import load_card, verified_onnx
 
 CONDITION_SIZE = 8
+GUIDE_BANDS = ("prior", "prior_known", "points", "points_known")
 _REFERENCE_GSD_M = 30.0
 _LOG_B_LIMIT = 20.0  # exp of more overflows nothing, and no height is known to e^-20 slope units
 _PROVIDERS = {
@@ -135,9 +141,20 @@ class OnnxModel:
         self.condition = condition
         path = verified_onnx(self.card, card_path)
         self._session = _open_session(path, threads, _provider_name(provider))
-        self._has_condition = _check_contract(self._session, path)
+        takes = _check_contract(self._session, path)
+        self._has_condition, self._guide = "condition" in takes, takes.get("guide")
+        if ("guide" in self.card.inputs) != ("guide" in takes):
+            raise ModelError(
+                f"the card of {self.card.name} says inputs {', '.join(self.card.inputs)}, the file takes "
+                f"{', '.join(sorted(takes))}; they do not belong together"
+            )
         # Heights leave in metres, or in pixel sizes where nobody knows how large a pixel is.
         self._scale = np.float32(SLOPE_UNIT * (condition.gsd_m or 1.0))
+
+    @property
+    def takes_guide(self) -> bool:
+        """Whether the net takes a prior and points as input."""
+        return self._guide is not None
 
     @property
     def tile_px(self) -> int:
@@ -170,11 +187,12 @@ class OnnxModel:
         Parameters
         ----------
         batch
-            float32 (n, band, t, t), each band stretched to [0, 1], no NaN.
+            float32 (n, band, t, t), each band stretched to [0, 1], no NaN. A model that takes a guide also takes
+            its four bands behind those of the picture, heights in `unit` (see `GUIDE_BANDS`).
 
         Returns
         -------
-        float32 (n, 2, t, t), in `unit`.
+        float32 (n, 2, t, t), in `unit`. Heights of tiles with a prior are those of its datum.
 
         Raises
         ------
@@ -183,14 +201,22 @@ class OnnxModel:
         ModelError
             The runtime fails, or the answer has another shape than promised.
         """
-        if batch.ndim != 4 or batch.shape[1] != len(self.card.bands):
+        own = len(self.card.bands)
+        wanted = (own, own + len(GUIDE_BANDS)) if self.takes_guide else (own,)
+        if batch.ndim != 4 or batch.shape[1] not in wanted:
             raise InputError(
-                f"the model {self.card.name} wants batches (n, {len(self.card.bands)}, t, t) of the bands "
+                f"the model {self.card.name} wants batches (n, {own}, t, t) of the bands "
                 f"{', '.join(self.card.bands)}, got the shape {batch.shape}"
             )
-        inputs = {"image": np.ascontiguousarray(batch, np.float32)}
+        inputs = {"image": np.ascontiguousarray(batch[:, :own], np.float32)}
         if self._has_condition:
             inputs["condition"] = self.condition.vector()
+        level = np.zeros((len(batch), 1, 1), np.float32)
+        has_prior = np.zeros(len(batch), np.bool_)
+        if batch.shape[1] > own:
+            inputs["guide"], level, has_prior = _guide_of(batch[:, own:], float(self._scale))
+        elif self._guide == "required":
+            inputs["guide"] = np.zeros((len(batch), len(GUIDE_BANDS), *batch.shape[2:]), np.float32)
         try:
             (relief,) = self._session.run(["relief"], inputs)
         except Exception as error:  # ONNX Runtime has no common base for its errors
@@ -198,11 +224,30 @@ class OnnxModel:
         if relief.shape != (batch.shape[0], 2, *batch.shape[2:]):
             raise ModelError(f"the model {self.card.name} made {relief.shape} of a batch of {batch.shape}")
         out = np.empty(relief.shape, np.float32)
-        np.multiply(relief[:, 0], self._scale * np.float32(self.card.amplitude_scale), out=out[:, 0])
+        # A prior has the right amplitude; only what is guessed needs to be put right.
+        amplitude = np.where(has_prior, 1.0, self.card.amplitude_scale).astype(np.float32)
+        np.multiply(relief[:, 0], self._scale * amplitude[:, None, None], out=out[:, 0])
+        out[:, 0] += level
         # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
         np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
         out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale
         return out
+
+
+def _guide_of(
+    bands: NDArray[np.float32], scale: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """The net's guide of tiles, the heights it counts from where there is a prior (n, 1, 1), and where there is one."""
+    prior, known, points, painted = (bands[:, k].astype(np.float64) for k in range(4))
+    has_prior: NDArray[np.bool_] = np.asarray(known.any(axis=(1, 2)))
+    mean_prior = prior.mean(axis=(1, 2))
+    mean_points = (points * painted).sum(axis=(1, 2)) / np.maximum(painted.sum(axis=(1, 2)), 1)
+    reference = np.where(has_prior, mean_prior, mean_points)[:, None, None]
+    guide = np.empty(bands.shape, np.float32)
+    guide[:, 0] = np.where(has_prior[:, None, None], (prior - reference) / scale, 0.0)
+    guide[:, 1], guide[:, 3] = known, painted
+    guide[:, 2] = (points - reference) / scale * painted
+    return guide, np.asarray(np.where(has_prior, mean_prior, 0.0), np.float32)[:, None, None], has_prior
 
 
 def _provider_name(provider: str) -> str:
@@ -231,14 +276,15 @@ def _open_session(path: Path, threads: int | None, provider: str) -> ort.Inferen
         raise ModelError(f"the model file {path} cannot be loaded: {error}") from error
 
 
-def _check_contract(session: ort.InferenceSession, path: Path) -> bool:
-    """Whether the model takes a condition."""
+def _check_contract(session: ort.InferenceSession, path: Path) -> dict[str, str]:
+    """What the model takes, each "required" or "optional"."""
     required = {node.name for node in session.get_inputs()}
     optional = {node.name for node in session.get_overridable_initializers()}
     outputs = {node.name for node in session.get_outputs()}
-    if "image" not in required or not required <= {"image", "condition"} or "relief" not in outputs:
+    if "image" not in required or not required <= {"image", "condition", "guide"} or "relief" not in outputs:
         raise ModelError(
-            f"the model file {path} must take 'image' (and may take 'condition') and give 'relief'; "
+            f"the model file {path} must take 'image' (and may take 'condition' and 'guide') and give 'relief'; "
             f"it takes {sorted(required)} and gives {sorted(outputs)}"
         )
-    return "condition" in required | optional
+    both = {"image", "condition", "guide"} & (required | optional)
+    return {name: "required" if name in required else "optional" for name in both}

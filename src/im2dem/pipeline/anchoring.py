@@ -1,0 +1,179 @@
+"""What makes heights absolute: a prior and points, read and laid over a picture before any work is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from im2dem.core.anchor_field import LEAST_POINTS
+from im2dem.core.errors import UsageError
+from im2dem.core.grid import Grid
+from im2dem.io.datum import convert_heights
+from im2dem.io.elevation_fetch import fetch_elevation
+from im2dem.io.points import PlacedPoints, place_points, read_points
+from im2dem.io.prior import Prior, load_prior
+
+Mode = Literal["auto", "shift", "scale", "field", "fusion", "poisson"]
+MODES = ("auto", "shift", "scale", "field", "fusion", "poisson")
+_AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class AnchorOptions:
+    """What heights are tied to.
+
+    Parameters
+    ----------
+    prior
+        Path of a coarse height model, "auto" (Copernicus GLO-30 or GLO-90, fetched), or None.
+    points
+        File of known heights, or None.
+    points_crs
+        Reference system of the points, see `io.points.read_points`.
+    prior_datum
+        Vertical datum of the prior, where its file does not say.
+    mode
+        "shift", "scale" (and shift), "field" (of residuals), "fusion" (of frequencies), "poisson", or "auto": fusion
+        with a prior; with points alone a shift (1 or 2), a scale (3 to 9), a field (10 or more).
+    prior_sigma_m
+        Standard deviation of the prior, metres.
+
+    Raises
+    ------
+    UsageError
+        An unknown mode, or one that needs something else than was given.
+    """
+
+    prior: str | None = None
+    points: str | None = None
+    points_crs: str | None = None
+    prior_datum: str | None = None
+    mode: Mode = "auto"
+    prior_sigma_m: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"the anchor is one of {', '.join(MODES)}, got {self.mode!r}")
+        if not self.is_given and (self.mode != "auto" or self.points_crs or self.prior_datum):
+            raise UsageError("an anchor needs something to hold on to: give a prior (--prior) or points (--points)")
+        if self.mode == "fusion" and self.prior is None:
+            raise UsageError("fusion joins the prediction with a coarse height model: give one (--prior)")
+        if not self.prior_sigma_m >= 0:
+            raise UsageError(f"the prior's standard deviation must be at least 0 m, got {self.prior_sigma_m}")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is anything to anchor to."""
+        return self.prior is not None or self.points is not None
+
+
+@dataclass(frozen=True)
+class AnchorReport:
+    """What anchoring did.
+
+    Attributes
+    ----------
+    method
+        The mode that was used.
+    vertical_datum
+        Of the heights; None when nobody said.
+    expected_error_m
+        Root mean square of sigma over the valid pixels, metres.
+    prior, points
+        What was used, in words; None when there was none.
+    scale, shift
+        Of the fit to points; 1 and 0 where there was none.
+    detail_weight, detail_correlation
+        How much of the predicted detail was believed, and its correlation with the prior's one octave above the
+        cell; None without fusion.
+    messages
+        What was wrong with single points, and where something else was done than asked for.
+    """
+
+    method: str
+    vertical_datum: str | None
+    expected_error_m: float
+    prior: str | None = None
+    points: str | None = None
+    scale: float = 1.0
+    shift: float = 0.0
+    detail_weight: float | None = None
+    detail_correlation: float | None = None
+    messages: tuple[str, ...] = ()
+
+    def in_words(self) -> str:
+        """One line for people: what the heights are, by what, and how far off to expect them."""
+        above = f"above {self.vertical_datum}" if self.vertical_datum else "above the anchor's own, unnamed datum"
+        by = " and ".join(part for part in (self.prior, self.points) if part)
+        return (
+            f"metres {above}, anchored by {self.method} to {by}; expected error {self.expected_error_m:.3g} m (1 sigma)"
+        )
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Prior and points laid over a picture, read and checked before any work is done."""
+
+    options: AnchorOptions
+    grid: Grid
+    prior: Prior | None
+    points: PlacedPoints | None
+    vertical_datum: str | None
+    points_name: str = ""
+    messages: tuple[str, ...] = ()
+
+    @property
+    def mode(self) -> str:
+        """The mode, "auto" resolved."""
+        if self.options.mode != "auto":
+            return self.options.mode
+        if self.prior is not None:
+            return "fusion"
+        count = len(self.points) if self.points is not None else 0
+        return "shift" if count < 3 else ("scale" if count < LEAST_POINTS else "field")
+
+
+def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:
+    """Read prior and points and lay them over a picture; both on one vertical datum, the prior's.
+
+    Raises
+    ------
+    InputError
+        One cannot be used; the message says why.
+    UsageError
+        See `AnchorOptions`, or a mode for which there are too few points.
+    RemoteError
+        ``prior="auto"`` and no answer from the server.
+    """
+    prior = None
+    messages: list[str] = []
+    if options.prior is not None:
+        sources = fetch_elevation(grid) if options.prior == _AUTO else [options.prior]
+        prior = load_prior(sources, grid, options.prior_datum)
+        if prior.vertical_datum is None:
+            messages.append(f"nobody says above which datum the heights of {prior.names[0]} are: tell --prior-datum")
+        if prior.void_share > 0:
+            messages.append(
+                f"{100 * prior.void_share:.0f} % of the prior's cells have no height: filled, with a wider error"
+            )
+        if prior.surface.factor == 1:
+            messages.append("the prior is as fine as the picture: there is no detail to add")
+    datum = prior.vertical_datum if prior else None
+    points, name = None, ""
+    if options.points is not None:
+        given = read_points(options.points, options.points_crs)
+        points, name = place_points(given, grid), given.name
+        messages += points.messages
+        if prior is not None and given.vertical_datum != datum:
+            if given.vertical_datum is None or datum is None:
+                messages.append("prior and points are taken to have one vertical datum, as not both say theirs")
+            else:
+                z = convert_heights(points.lon, points.lat, points.z, given.vertical_datum, datum)
+                points = replace(points, z=np.asarray(z, np.float64))
+        datum = datum or given.vertical_datum
+    anchor = Anchor(options, grid, prior, points, datum, name, tuple(messages))
+    if anchor.mode == "field" and prior is None and (points is None or len(points) < LEAST_POINTS):
+        raise UsageError(f"a field of residuals needs at least {LEAST_POINTS} points; choose --anchor scale or shift")
+    return anchor
