@@ -75,11 +75,11 @@ def from_pairs(
         dem,
         _numbers(bands, "--bands", int) if bands else None,
         licence,
-        _pair(sun, "--sun") if sun else None,
+        pair(sun, "--sun") if sun else None,
         vertical_datum,
     )
     rules = ChipRules(most_void=max_void / 100, least_relief_m=min_relief)
-    plan = SplitPlan(cell_km or source.default_cell_km(size, gsd), buffer_m, _pair(shares, "--shares"), seed)
+    plan = SplitPlan(cell_km or source.default_cell_km(size, gsd), buffer_m, pair(shares, "--shares"), seed)
     recipe = Recipe(rules, plan, depth_of(depth))
     options = BuildOptions(recipe, threads, overwrite=overwrite)
     with console.progress_bar() as progress:
@@ -153,7 +153,7 @@ def split_set(
 ) -> None:
     """Divide a training set anew by place: cells are hashed to train, val and test, a buffer is kept between them."""
     cell_km = cell_km or split_plan(Store(folder).manifest()).cell_km
-    counts = resplit(folder, SplitPlan(cell_km, buffer_m, _pair(shares, "--shares"), seed))
+    counts = resplit(folder, SplitPlan(cell_km, buffer_m, pair(shares, "--shares"), seed))
     if as_json:
         console.say_json({"folder": str(folder), "splits": counts})
     else:
@@ -196,7 +196,8 @@ def _numbers(text: str, option: str, kind: type) -> tuple[Any, ...]:
         raise UsageError(f"{option} wants numbers with commas between, got {text!r}") from error
 
 
-def _pair(text: str, option: str) -> tuple[float, float]:
+def pair(text: str, option: str) -> tuple[float, float]:
+    """Two numbers with a comma between."""
     values = _numbers(text, option, float)
     if len(values) != 2:
         raise UsageError(f"{option} wants two numbers with a comma between, got {text!r}")

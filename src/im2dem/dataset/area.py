@@ -122,7 +122,7 @@ def transform(geometry: Geometry, source: str, target: str) -> Geometry:
         The transformation fails.
     """
     try:
-        return dict(transform_geom(source, target, geometry, antimeridian_cutting=target == GEOGRAPHIC))
+        return dict(transform_geom(source, target, geometry))
     except RasterioError as error:
         raise InputError(f"the area cannot be brought from {source[:40]} to {target[:40]} ({error})") from error
 

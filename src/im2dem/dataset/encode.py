@@ -113,7 +113,7 @@ def finish(draft: Draft, recipe: Recipe) -> tuple[Outcome, EncodedChip | None]:
     record = dict(draft.record)
     sun = (record.get("sun_azimuth_deg"), record.get("sun_elevation_deg"))
     grid = draft.chip.grid
-    gsd_m = round(grid.gsd_m or abs(grid.transform.a), 6)
+    gsd_m, box = draft.chip.gsd_m, draft.chip.box
     shift = measure_shift(picture, draft.dem, gsd_m, None if None in sun else (float(sun[0]), float(sun[1])))  # type: ignore[arg-type]
     rgb = raster_bytes(draft.chip, stored, 0, BANDS, {"IM2DEM_SCALE": repr(scale[0]), "IM2DEM_OFFSET": repr(scale[1])})
     tags = {"VERTICAL_DATUM": str(record["vertical_datum"])} if record.get("vertical_datum") else {}
@@ -122,14 +122,14 @@ def finish(draft: Draft, recipe: Recipe) -> tuple[Outcome, EncodedChip | None]:
     cell = recipe.split.cell_of(lon, lat)
     meta = {
         "name": name,
-        "split": recipe.split.split_of(draft.chip.box),
+        "split": recipe.split.split_of(box),
         "cell": f"{cell[0]},{cell[1]}",
         "crs": grid.crs,
         "gsd_m": gsd_m,
         "unit": "m",
         "size": list(grid.shape),
         "transform": list(grid.transform)[:6],
-        "box": list(draft.chip.box),
+        "box": list(box),
         "longitude_about": round(lon, 4),
         "latitude_about": round(lat, 4),
         "registration": "Area",

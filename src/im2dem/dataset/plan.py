@@ -9,14 +9,17 @@ split knows, because it works in degrees.
 from __future__ import annotations
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import Transformer
 from rasterio.features import rasterize
 
 from im2dem.core.errors import UsageError
@@ -50,10 +53,16 @@ class Chip:
     @property
     def lonlat(self) -> tuple[float, float]:
         """Longitude and latitude of the centre, degrees."""
-        place = self.grid.lonlat(self.grid.height / 2, self.grid.width / 2)
-        if place is None:
-            raise UsageError(f"{self.name}: a chip needs a place on Earth")
-        return place
+        west, south, east, north = self.box
+        return ((west + east) / 2 + 180.0) % 360.0 - 180.0, (south + north) / 2
+
+    @property
+    def gsd_m(self) -> float:
+        """Metres a pixel: the step of the grid on the UTM lattice, what the ellipsoid says on other grids."""
+        crs = str(self.grid.crs)
+        if crs.startswith(("EPSG:326", "EPSG:327")):
+            return float(self.grid.transform.a)
+        return round(self.grid.gsd_m or abs(self.grid.transform.a), 6)
 
     @property
     def box(self) -> LonLatBox:
@@ -94,20 +103,24 @@ def lonlat_box(grid: Grid) -> LonLatBox:
         It has no place on Earth.
     """
     height, width = grid.shape
-    middle = grid.lonlat(height / 2, width / 2)
-    if middle is None:
-        raise UsageError("a raster without reference system has no longitude and latitude")
     steps = [i / 4 for i in range(5)]
-    edge = [(r * height, c * width) for r in steps for c in steps if r in (0, 1) or c in (0, 1)]
-    lons, lats = [], []
-    for row, col in edge:
-        place = grid.lonlat(row, col)
-        if place is None:
-            raise UsageError("a raster reaches beyond the Earth's map")
-        # Within half a turn of the middle, so that a chip across the 180th meridian is not 360 degrees wide.
-        lons.append(middle[0] + (place[0] - middle[0] + 180.0) % 360.0 - 180.0)
-        lats.append(place[1])
-    return min(lons), min(lats), max(lons), max(lats)
+    places = [(0.5, 0.5), *((r, c) for r in steps for c in steps if r in (0, 1) or c in (0, 1))]
+    points = [grid.transform @ (c * width, r * height) for r, c in places]
+    lons, lats = _to_lonlat(grid.crs, threading.get_ident()).transform(*np.transpose(points))
+    if not (np.isfinite(lons).all() and np.isfinite(lats).all()):
+        raise UsageError("a raster reaches beyond the Earth's map")
+    # Within half a turn of the middle, so that a chip across the 180th meridian is not 360 degrees wide.
+    lons = lons[0] + (lons - lons[0] + 180.0) % 360.0 - 180.0
+    return float(lons.min()), float(lats.min()), float(lons.max()), float(lats.max())
+
+
+@lru_cache(maxsize=256)
+def _to_lonlat(crs: str | None, thread: int) -> Transformer:
+    """Making one takes longer than all else that is done with a chip's outline; PROJ's are not shared by threads."""
+    del thread
+    if crs is None:
+        raise UsageError("a raster without reference system has no longitude and latitude")
+    return Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True)
 
 
 def utm_zone(lon: float, lat: float) -> int:
@@ -156,8 +169,7 @@ def plan_chips(area: Area, size_px: int, gsd_m: float) -> Iterator[Chip]:
         shapes = [transform(g, GEOGRAPHIC, f"EPSG:{epsg}") for g in _clip_to_zone(area, epsg)]
         for row, col in _lattice(shapes, size_px * gsd_m):
             chip = chip_at(epsg, row, col, size_px, gsd_m)
-            place = chip.grid.lonlat(size_px / 2, size_px / 2)
-            if place is not None and utm_zone(*place) == epsg:
+            if utm_zone(*chip.lonlat) == epsg:
                 yield chip
 
 

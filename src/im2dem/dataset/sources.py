@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .encode import Draft, Recipe, finish
 from .plan import Block
@@ -77,3 +80,30 @@ def work_whole(
     """A block on another machine: everything at once, nothing on its disk."""
     log = Log()
     return list(work(source, block, recipe, None, log)), log
+
+
+def cached(folder: Path | None, key: str, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array from the cache of a block, or read and put there: whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Of the block; None: no cache.
+    key
+        File name.
+    read
+        Called when it is not there.
+    """
+    if folder is None:
+        return read()
+    file = folder / f"{key}.npy"
+    try:
+        return np.asarray(np.load(file))
+    except (OSError, ValueError, EOFError):
+        values = read()
+    folder.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    with open(part, "wb") as stream:
+        np.save(stream, values)
+    part.replace(file)
+    return values

@@ -101,17 +101,22 @@ class RenderedChip(NamedTuple):
     latitude_deg: float
 
 
-def cut_window(source: DemSource, size_px: int, zoom: float, rng: np.random.Generator) -> NDArray[np.float32] | None:
+def cut_window(
+    source: DemSource, size_px: int, zoom: float, rng: np.random.Generator, least_relief_m: float = 0.0
+) -> NDArray[np.float32] | None:
     """A random window of the source, resampled to `size_px` pixels of `zoom` source pixels, NaN = no data.
 
-    None where the source is too small or the window has too many voids.
+    None where the source is too small, the window has too many voids or (mostly) less relief than wanted.
     """
     span = max(round(size_px * zoom), 8)
     height, width = source.dem.shape
     if span > min(height, width):
         return None
     row, col = int(rng.integers(0, height - span + 1)), int(rng.integers(0, width - span + 1))
-    window = np.ascontiguousarray(source.dem[row : row + span, col : col + span], dtype=np.float32)
+    window = source.dem[row : row + span, col : col + span]
+    if not _is_wanted(window[:: max(span // 64, 1), :: max(span // 64, 1)], least_relief_m, rng):
+        return None
+    window = np.ascontiguousarray(window, dtype=np.float32)
     # a sum is NaN as soon as one height is: cheaper than asking each
     if np.isfinite(window.sum()):
         return _resample(window, size_px)
@@ -121,6 +126,15 @@ def cut_window(source: DemSource, size_px: int, zoom: float, rng: np.random.Gene
     out = _resample(fill_voids(window), size_px)
     out[_resample(valid.astype(np.float32), size_px) < 0.99] = np.nan
     return out
+
+
+def _is_wanted(thinned: NDArray[np.float32], least_relief_m: float, rng: np.random.Generator) -> bool:
+    """Whether a window is worth a chip: of the plains one in ten is, of the open sea nearly none."""
+    deviation = float(thinned.std())
+    if not np.isfinite(deviation):
+        valid = thinned[np.isfinite(thinned)]
+        deviation = float(valid.std()) if valid.size else 0.0
+    return deviation >= least_relief_m or rng.random() < (0.1 if deviation > SEA_RELIEF_M else 0.004)
 
 
 def fill_voids(dem: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,12 +191,8 @@ def draw_relief(
         highest = min(options.gsd_range_m[1] / source.gsd_m, 4.0)
         lowest = min(max(options.gsd_range_m[0] / source.gsd_m, 0.7), highest)
         zoom = float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
-        dem = cut_window(source, options.size_px, zoom, rng)
+        dem = cut_window(source, options.size_px, zoom, rng, options.least_relief_m)
         if dem is None:
-            continue
-        deviation = float(np.nanstd(dem[::2, ::2]))
-        # of the plains one in ten, of the open sea nearly nothing
-        if deviation < options.least_relief_m and rng.random() > (0.1 if deviation > SEA_RELIEF_M else 0.004):
             continue
         # Relief is roughly self-similar: the same slopes at another pixel size are a plausible other place.
         own_gsd_m = source.gsd_m * zoom
@@ -192,11 +202,14 @@ def draw_relief(
         dem = np.rot90(dem, int(rng.integers(4)))
         if rng.random() < 0.5:
             dem = np.fliplr(dem)
-        base_m = np.float32(np.nanmin(dem))
+        base_m, peak_m = (dem.min(), dem.max()) if np.isfinite(dem.sum()) else (np.nanmin(dem), np.nanmax(dem))
+        if (peak_m - base_m) * scale * steeper >= MOST_RELIEF_M:
+            continue
         # the foot of the hills stays where it is, so that coasts stay at the sea and peaks near their climate
-        dem = np.ascontiguousarray((dem - base_m) * np.float32(scale * steeper) + base_m)
-        if np.nanmax(dem) - np.nanmin(dem) < MOST_RELIEF_M:
-            return source, dem, own_gsd_m * scale
+        dem = np.ascontiguousarray(dem - base_m)
+        dem *= np.float32(scale * steeper)
+        dem += np.float32(base_m)
+        return source, dem, own_gsd_m * scale
     raise InputError(
         f"no window of {options.size_px} px without voids was found in {len(sources)} height model(s); "
         "give larger models or a smaller --size"

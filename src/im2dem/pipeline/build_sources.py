@@ -1,0 +1,131 @@
+"""From what a person asks for to a source of pairs."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import date
+
+from im2dem.core.errors import UsageError
+from im2dem.dataset.composite import COMPOSITES, Composite
+from im2dem.dataset.stac_source import StacSource
+from im2dem.io.retry import Patience
+from im2dem.io.stac_catalogs import find_catalog
+
+from .build_area import AreaSource
+
+SOURCES = ("stac", "gee", "majortom")
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What a person asks for.
+
+    Parameters
+    ----------
+    source
+        "stac", "gee" or "majortom".
+    catalog
+        Name or address of a STAC API; address of the Major TOM files.
+    image, dem
+        Collections by their short names; `dem` may be a file.
+    days
+        First and last day, or None.
+    most_cloud_percent, composite, most_dates
+        As in `StacSource`.
+    project
+        Google Cloud project, for Earth Engine.
+    readers, tries
+        Scenes at a time, attempts at each.
+    """
+
+    source: str = "stac"
+    catalog: str | None = None
+    image: str = "sentinel-2"
+    dem: str = "cop30"
+    days: tuple[date, date] | None = None
+    most_cloud_percent: float = 20.0
+    composite: Composite = "best"
+    most_dates: int = 8
+    project: str | None = None
+    readers: int = 4
+    tries: int = 5
+
+
+def make_source(asked: SourceOptions) -> AreaSource:
+    """The source that was asked for.
+
+    Raises
+    ------
+    UsageError
+        No such source, or one that cannot give what is asked for.
+    MissingDependencyError
+        Its extra is not installed.
+    """
+    patience = Patience(asked.tries)
+    if asked.source == "stac":
+        return StacSource(
+            find_catalog(asked.catalog or "planetary-computer"),
+            asked.image,
+            asked.dem,
+            asked.days,
+            asked.most_cloud_percent,
+            asked.composite,
+            asked.most_dates,
+            patience=patience,
+            readers=asked.readers,
+        )
+    raise UsageError(f"sources are {', '.join(SOURCES)}, got {asked.source!r}")
+
+
+def parse_days(text: str) -> tuple[date, date]:
+    """First and last day of a span: days, months or years on both sides of a slash.
+
+    >>> parse_days("2023-01/2024-12")
+    (datetime.date(2023, 1, 1), datetime.date(2024, 12, 31))
+    >>> parse_days("2023/2023-06-15")
+    (datetime.date(2023, 1, 1), datetime.date(2023, 6, 15))
+
+    Raises
+    ------
+    UsageError
+        Not two dates, or the last is before the first.
+    """
+    first, slash, last = text.partition("/")
+    try:
+        if not slash:
+            raise ValueError("no slash")
+        span = _day(first, last=False), _day(last, last=True)
+    except ValueError as error:
+        raise UsageError(f"--dates wants first/last, e.g. 2023-01/2024-12, got {text!r}") from error
+    if span[1] < span[0]:
+        raise UsageError(f"--dates ends before it begins: {text!r}")
+    return span
+
+
+def parse_composite(sun: str, composite: str | None) -> Composite:
+    """How one picture is made: a low sun is a composite of its own.
+
+    Raises
+    ------
+    UsageError
+        An unknown word, or two that exclude each other.
+    """
+    if sun not in ("low", "any"):
+        raise UsageError(f"--sun is low or any, got {sun!r}")
+    if composite is None:
+        return "low-sun" if sun == "low" else "best"
+    known: dict[str, Composite] = {name: name for name in COMPOSITES}
+    if composite not in known:
+        raise UsageError(f"--composite is one of {', '.join(COMPOSITES)}, got {composite!r}")
+    if sun == "low" and composite != "low-sun":
+        raise UsageError(f"--sun low takes the date with the lowest sun; leave out --composite {composite}")
+    return known[composite]
+
+
+def _day(text: str, last: bool) -> date:
+    parts = [int(part) for part in text.split("-")]
+    year = parts[0]
+    month = parts[1] if len(parts) > 1 else (12 if last else 1)
+    day = parts[2] if len(parts) > 2 else (calendar.monthrange(year, month)[1] if last else 1)
+    return date(year, month, day)
