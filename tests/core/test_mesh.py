@@ -142,9 +142,10 @@ def test_any_pattern_of_voids_gives_a_closed_body_or_a_clear_error(seed, share):
     z[rng.random(z.shape) < share] = np.nan
     try:
         points, triangles = mesh.regular_mesh(z).placed((1, 0), (0, -1))
-        assert is_closed(mesh.solid(points, triangles, -100)[1])
-    except NoDataError as error:
-        assert "valid" in str(error)
+        faces = mesh.solid(points, triangles, -100)[1]
+    except NoDataError:
+        return
+    assert is_closed(faces)
 
 
 def test_a_flat_bottom_takes_few_triangles_when_there_is_no_hole():
