@@ -78,7 +78,9 @@ def meshes(heights: NDArray[np.float32], bound: float) -> list[dict[str, Any]]:
     def delatin() -> tuple[Any, Any, Any, Any]:
         made = Delatin(heights, max_error=bound)
         vertices = np.asarray(made.vertices)
-        return vertices[:, 1].astype(int), vertices[:, 0].astype(int), vertices[:, 2], np.asarray(made.triangles)
+        # Its second coordinate counts from the last row.
+        row = heights.shape[0] - 1 - vertices[:, 1].astype(int)
+        return row, vertices[:, 0].astype(int), vertices[:, 2], np.asarray(made.triangles)
 
     def ours(made: GridMesh) -> tuple[Any, Any, Any, Any]:
         return made.row, made.col, made.height, made.triangles
