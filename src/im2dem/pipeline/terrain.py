@@ -1,0 +1,190 @@
+"""Artificial terrain as files: heights, masks, a picture, and the record of how they were made."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from im2dem._version import __version__
+from im2dem.core.errors import UsageError
+from im2dem.core.grid import Grid
+from im2dem.core.raster import Raster
+from im2dem.io.atomic import check_target, write_bytes, write_text
+from im2dem.io.cog import CogOptions, write_raster
+from im2dem.synth.noise import Lattice, NoiseOptions, noise
+from im2dem.synth.recipes import find_recipe, make_terrain, make_tile, masks
+
+MOST_SIDE_PX = 16385
+
+
+@dataclass(frozen=True)
+class TerrainOptions:
+    """What to make.
+
+    Parameters
+    ----------
+    recipe
+        See `synth.recipes.RECIPES`.
+    seed
+        Of all chance.
+    size_px
+        Side, pixels.
+    gsd_m
+        Pixel size, metres; None: the recipe's own.
+    tile
+        (column, row) of a tile of an endless world, rows southwards; None: one whole landscape.
+    overwrite
+        Whether files that are there may be replaced.
+    """
+
+    recipe: str = "alps"
+    seed: int = 0
+    size_px: int = 1025
+    gsd_m: float | None = None
+    tile: tuple[int, int] | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        find_recipe(self.recipe)
+        if not 16 <= self.size_px <= MOST_SIDE_PX:
+            raise UsageError(f"--size must be 16 to {MOST_SIDE_PX} pixels, got {self.size_px}")
+        if self.gsd_m is not None and not 0 < self.gsd_m < 10_000:
+            raise UsageError(f"--gsd must be above 0 and below 10,000 metres, got {self.gsd_m}")
+
+
+def generate_terrain(options: TerrainOptions, progress: Callable[[int, int], None] | None = None) -> Raster:
+    """A landscape, or a tile of an endless world, as a raster with one band "height" in metres.
+
+    Raises
+    ------
+    MissingDependencyError
+        Numba is not installed and the landscape is large.
+    """
+    gsd_m = find_recipe(options.recipe).gsd_m if options.gsd_m is None else options.gsd_m
+    n = options.size_px
+    if options.tile is None:
+        lattice = Lattice((n, n), gsd_m)
+        dem = make_terrain(options.recipe, lattice, options.seed, progress)
+    else:
+        col, row = options.tile
+        lattice = Lattice((n, n), gsd_m, row * n, col * n)
+        dem = make_tile(options.recipe, lattice, options.seed)
+    local = Grid.local((n, n), gsd_m)
+    grid = replace(local, transform=Affine(gsd_m, 0, lattice.col0 * gsd_m, 0, -gsd_m, -lattice.row0 * gsd_m))
+    return Raster(dem[None], grid, ("height",), "m", None)
+
+
+def write_terrain(
+    output: str | os.PathLike[str],
+    options: TerrainOptions,
+    masks_folder: str | os.PathLike[str] | None = None,
+    colour: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Make a landscape and write it, with ``OUTPUT.json`` beside it and, if asked for, its masks and its picture.
+
+    Returns
+    -------
+    What was made, as plain values: what the JSON file holds.
+
+    Raises
+    ------
+    OutputExistsError
+        A file is there and `options.overwrite` is False.
+    OutputError
+        A folder is missing or not writable.
+    """
+    target = check_target(output, options.overwrite)
+    side_car = check_target(target.with_name(target.name + ".json"), options.overwrite)
+    if colour is not None:
+        check_target(colour, options.overwrite)
+    raster = generate_terrain(options, progress)
+    dem = raster.band("height")
+    tags = {
+        "TIFFTAG_SOFTWARE": f"im2dem {__version__}",
+        "IM2DEM_RECIPE": options.recipe,
+        "IM2DEM_SEED": str(options.seed),
+        "IM2DEM_HEIGHT_KIND": "artificial terrain",
+    }
+    cog = CogOptions(tags=tags, overwrite=options.overwrite)
+    write_raster(target, raster, options=cog)
+    if colour is not None:
+        write_raster(colour, photograph(raster, options.seed), options=cog)
+    written = {}
+    if masks_folder is not None:
+        folder = Path(masks_folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, values in masks(dem, raster.grid.gsd_m or 1.0).items():
+            unit = {"slope": "deg", "flow": "km2"}.get(name, "1")
+            mask = Raster(values[None], raster.grid, (name,), unit)
+            written[name] = str(write_raster(folder / f"{name}.tif", mask, options=cog))
+    made = {
+        "output": str(target),
+        "im2dem": __version__,
+        **asdict(options),
+        "gsd_m": raster.grid.gsd_m,
+        "height_m": {"lowest": float(dem.min()), "mean": float(dem.mean()), "highest": float(dem.max())},
+        "colour": None if colour is None else str(colour),
+        "masks": written,
+    }
+    made.pop("overwrite")
+    write_text(side_car, json.dumps(made, indent=1) + "\n", overwrite=True)
+    return made
+
+
+def photograph(dem: Raster, seed: int) -> Raster:
+    """A picture of a landscape by the physical engine: bands red, green, blue, digital numbers 0 to 255.
+
+    Raises
+    ------
+    MissingDependencyError
+        Numba is not installed.
+    """
+    from im2dem.synth.appearance import Appearance, render  # Numba is loaded only when a picture is asked for
+
+    rgb = render(dem.band("height"), dem.grid.gsd_m or 1.0, Appearance(), np.random.default_rng(seed))
+    return Raster(rgb.astype(np.float32), dem.grid, ("red", "green", "blue"), "DN")
+
+
+def perlin_frames(count: int, size_px: int, octaves: int, seed: int) -> NDArray[np.int16]:
+    """Perlin heights of one lattice cell a frame, each stretched to 0..255, int16 (count, size_px, size_px).
+
+    The layout is that of the `Perlin.npz` of ImageToDEM (Panagiotou et al. 2020): the values are ours, since the
+    original draws them without a seed.
+
+    Raises
+    ------
+    UsageError
+        A count below 1 or a side below 2.
+    """
+    if count < 1 or size_px < 2:
+        raise UsageError(f"at least 1 frame of 2 pixels a side is wanted, got {count} of {size_px}")
+    frames = np.empty((count, size_px, size_px), dtype=np.int16)
+    for k in range(count):
+        # Each frame is a cell of its own, two cells apart: no frame continues another.
+        lattice = Lattice((size_px, size_px), 1.0 / size_px, 0, 2 * k * size_px, shift=0.0)
+        field = noise(lattice, seed, NoiseOptions(1.0, octaves), np.float64)
+        frames[k] = (255.0 * (field - field.min()) / np.ptp(field)).astype(np.int16)
+    return frames
+
+
+def write_perlin(output: str | os.PathLike[str], frames: NDArray[np.int16], overwrite: bool = False) -> Path:
+    """Write frames as a compressed .npz with the one array "arr_0", as ``numpy.savez_compressed(file, frames)`` does.
+
+    Raises
+    ------
+    OutputExistsError
+        The file is there and `overwrite` is False.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, frames)
+    return write_bytes(output, buffer.getvalue(), overwrite=overwrite)

@@ -1,0 +1,67 @@
+"""`im2dem terrain`: files that open, tiles that meet, the seed's Perlin file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from im2dem.cli import terrain
+from im2dem.core.errors import OutputExistsError, UsageError
+from im2dem.io.geotiff import read_raster
+
+app = typer.Typer()
+terrain.add_to(app)
+
+
+@app.callback()
+def _root() -> None:
+    """A group, so that the command keeps its name."""
+
+
+def call(*words: object) -> None:
+    app(["terrain", *map(str, words)], standalone_mode=False)
+
+
+def test_terrain_with_masks_and_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dem = tmp_path / "dem.tif"
+    words = ["--recipe", "dunes", "--seed", 7, "--size", 40, "-o", dem, "--masks", tmp_path / "masks", "--json"]
+    call(*words)
+    made = json.loads(capsys.readouterr().out)
+    raster = read_raster(dem)
+    assert raster.grid.shape == (40, 40)
+    assert raster.grid.gsd_m == pytest.approx(5.0)
+    assert json.loads((tmp_path / "dem.tif.json").read_text()) == made
+    assert made["seed"] == 7
+    assert sorted(p.stem for p in (tmp_path / "masks").iterdir()) == sorted(made["masks"])
+    with pytest.raises(OutputExistsError):
+        call(*words)
+
+
+def test_tiles_stand_side_by_side(tmp_path: Path) -> None:
+    for name, tile in (("a", "3,-7"), ("b", "4,-7")):
+        call("--recipe", "dunes", "--size", 24, "--tile", tile, "-o", tmp_path / f"{name}.tif")
+    left, right = (read_raster(tmp_path / f"{name}.tif") for name in "ab")
+    assert left.grid.bounds[2] == right.grid.bounds[0]
+    assert left.grid.bounds[1::2] == right.grid.bounds[1::2]
+
+
+def test_perlin_file_is_like_the_prototypes(tmp_path: Path) -> None:
+    call("--perlin", "--size", 32, "--count", 3, "-o", tmp_path / "Perlin.npz")
+    with np.load(tmp_path / "Perlin.npz") as file:
+        assert file.files == ["arr_0"]
+        frames = file["arr_0"]
+    assert frames.shape == (3, 32, 32)
+    assert frames.dtype == np.int16
+    assert [(f.min(), f.max()) for f in frames] == [(0, 255)] * 3
+    assert not np.array_equal(frames[0], frames[1])
+
+
+@pytest.mark.parametrize(
+    "words", [("--tile", "3"), ("--size", 4), ("--gsd", -1), ("--recipe", "moon"), ("--perlin", "--tile", "1,1")]
+)
+def test_bad_words_are_refused(tmp_path: Path, words: tuple[object, ...]) -> None:
+    with pytest.raises(UsageError):
+        call("-o", tmp_path / "x.tif", *words)
+    assert not list(tmp_path.iterdir())

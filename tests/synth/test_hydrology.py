@@ -1,0 +1,69 @@
+"""Water finds its way out of any land, and area is counted once."""
+
+import numpy as np
+import pytest
+
+from im2dem.core.errors import UsageError
+from im2dem.synth.hydrology import count_pits, drainage, drainage_density, flow_accumulation, strahler_order
+from im2dem.synth.noise import Lattice, NoiseOptions, noise
+
+
+def rough(size: int = 48) -> np.ndarray:
+    """Heights with many pits."""
+    return noise(Lattice((size, size), 30.0), 5, NoiseOptions(400.0, 5), np.float64) * 300
+
+
+@pytest.mark.parametrize("wander_seed", [None, 3])
+def test_no_pit_is_left_and_nothing_is_lowered(wander_seed: int | None) -> None:
+    dem = rough()
+    way = drainage(dem, wander_seed=wander_seed)
+    assert count_pits(dem) > 0
+    assert count_pits(way.filled.astype(np.float32)) == 0
+    assert (way.filled >= dem).all()
+
+
+def test_every_pixel_drains_to_the_edge_through_lower_ones() -> None:
+    way = drainage(rough(), wander_seed=1)
+    filled = way.filled.ravel()
+    inner = np.flatnonzero(way.receiver != np.arange(filled.size))
+    assert inner.size == 46 * 46
+    assert (filled[way.receiver[inner]] < filled[inner]).all()
+    place = np.empty(filled.size, int)
+    place[way.order] = np.arange(filled.size)
+    assert (place[way.receiver[inner]] < place[inner]).all()
+
+
+def test_area_is_conserved() -> None:
+    way = drainage(rough())
+    area = flow_accumulation(way)
+    outlets = way.receiver == np.arange(area.size)
+    assert area.ravel()[outlets].sum() == area.size
+
+
+def test_a_gutter_collects_both_sides() -> None:
+    # A V along the rows, falling southwards: by the last inner row its middle has drained all inner pixels above.
+    row, col = np.mgrid[:20, :21].astype(float)
+    area = flow_accumulation(drainage(10 * np.abs(col - 10) - row))
+    assert area[18, 10] == area[:, 10].max(initial=0, where=np.arange(20) < 19)
+    assert area[18, 10] > 150
+
+
+def test_two_streams_of_an_order_make_the_next() -> None:
+    dem = rough()
+    order = strahler_order(drainage(dem), 6)
+    assert order.max() >= 2
+    assert (order[flow_accumulation(drainage(dem)) < 6] == 0).all()
+    assert drainage_density(dem, 30.0, 1e4) > drainage_density(dem, 30.0, 1e5) > 0
+
+
+def test_the_sea_takes_water() -> None:
+    dem = np.full((9, 9), 5.0)
+    dem[4, 4] = -1.0
+    way = drainage(dem, sea_m=0.0)
+    assert way.receiver[4 * 9 + 4] == 4 * 9 + 4
+    assert way.filled[4, 4] == -1.0
+
+
+def test_missing_heights_are_refused() -> None:
+    with pytest.raises(UsageError, match="NaN"):
+        drainage(np.full((5, 5), np.nan))
