@@ -16,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 STAGES = {
     "predict": "reading and predicting",
     "level": "levelling tiles",
+    "anchor": "anchoring",
     "write": "blending and writing",
+    "terrain": "shaping the land",
 }
 
 errors = Console(stderr=True, highlight=False)
