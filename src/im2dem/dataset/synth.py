@@ -46,6 +46,15 @@ class DemSource:
     gsd_m: float
     latitude_deg: float
 
+    def __post_init__(self) -> None:
+        if self.dem.ndim != 2 or not self.gsd_m > 0:
+            raise InputError(
+                f"{self.name}: heights of shape {self.dem.shape} at {self.gsd_m} m a pixel cannot be rendered; "
+                "two dimensions and a positive pixel size are wanted"
+            )
+        # the kernels read one kind of array
+        object.__setattr__(self, "dem", np.ascontiguousarray(self.dem, dtype=np.float32))
+
 
 @dataclass(frozen=True)
 class SynthOptions:
@@ -116,24 +125,27 @@ def cut_window(
     window = source.dem[row : row + span, col : col + span]
     if not _is_wanted(window[:: max(span // 64, 1), :: max(span // 64, 1)], least_relief_m, rng):
         return None
-    window = np.ascontiguousarray(window, dtype=np.float32)
     # a sum is NaN as soon as one height is: cheaper than asking each
     if np.isfinite(window.sum()):
-        return _resample(window, size_px)
+        return _resample(source.dem, (row, col), span, size_px)
     valid = np.isfinite(window)
     if valid.mean() < 1 - MOST_VOID:
         return None
-    out = _resample(fill_voids(window), size_px)
-    out[_resample(valid.astype(np.float32), size_px) < 0.99] = np.nan
+    # what the filling reaches becomes void again, so that a flat one serves
+    filled = np.where(valid, window, window[valid].mean()).astype(np.float32)
+    out = _resample(filled, (0, 0), span, size_px)
+    out[_resample(valid.astype(np.float32), (0, 0), span, size_px) < 0.99] = np.nan
     return out
 
 
 def _is_wanted(thinned: NDArray[np.float32], least_relief_m: float, rng: np.random.Generator) -> bool:
-    """Whether a window is worth a chip: of the plains one in ten is, of the open sea nearly none."""
+    """Whether a window is worth a chip: not with voids; of the plains one in ten is, of the open sea nearly none."""
     deviation = float(thinned.std())
     if not np.isfinite(deviation):
         valid = thinned[np.isfinite(thinned)]
-        deviation = float(valid.std()) if valid.size else 0.0
+        if valid.size < (1 - 2 * MOST_VOID) * thinned.size:
+            return False
+        deviation = float(valid.std())
     return deviation >= least_relief_m or rng.random() < (0.1 if deviation > SEA_RELIEF_M else 0.004)
 
 
@@ -144,34 +156,39 @@ def fill_voids(dem: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(dem[tuple(nearest)], dtype=np.float32)
 
 
-def _resample(window: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+def _resample(source: NDArray[np.float32], corner: tuple[int, int], span: int, size_px: int) -> NDArray[np.float32]:
+    """A square window of the source, `span` pixels a side from `corner`, made `size_px` a side."""
     from im2dem.synth.appearance.geometry import resample_rows
+    from im2dem.synth.appearance.workspace import spare
 
-    span = window.shape[0]
+    row, col = corner
     if span == size_px:
-        return window.copy()
-    starts, weights = _filter(span, size_px)
-    middle = np.empty((size_px, span), np.float32)
-    resample_rows(window, starts, weights, middle)
+        return source[row : row + span, col : col + span].copy()
+    sums = _filter(span, size_px)
+    middle, turned = spare("middle", size_px, span), spare("turned", span, size_px)
+    resample_rows(source, corner, span, sums, middle)
+    turned[...] = middle.T
     out = np.empty((size_px, size_px), np.float32)
-    resample_rows(np.ascontiguousarray(middle.T), starts, weights, out)
-    return np.ascontiguousarray(out.T)
+    resample_rows(turned, (0, 0), span, sums, out)
+    return out.T
 
 
 def _filter(span: int, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """First source pixel and weights of each output pixel: Keys' cubic, widened when pixels are dropped.
+    """First source pixel and weights of each output pixel: a tent where pixels are dropped, Keys' cubic otherwise.
 
     Source
     ------
     Keys (1981), IEEE Trans. ASSP 29, 1153-1160, eq. 15 with a = -1/2.
     """
     zoom = span / size_px
-    wide = max(zoom, 1.0)
+    reach = zoom if zoom > 1 else 2.0
     at = (np.arange(size_px) + 0.5) * zoom - 0.5
-    starts = np.floor(at - 2 * wide).astype(np.int64) + 1
-    taps = int(np.ceil(4 * wide))
-    x = np.abs((starts[:, None] + np.arange(taps) - at[:, None]) / wide)
-    weights = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))
+    starts = np.floor(at - reach).astype(np.int64) + 1
+    x = np.abs(starts[:, None] + np.arange(int(np.ceil(2 * reach))) - at[:, None])
+    if zoom > 1:
+        weights = np.maximum(1 - x / zoom, 0)
+    else:
+        weights = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))
     return starts, np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -206,7 +223,7 @@ def draw_relief(
         if (peak_m - base_m) * scale * steeper >= MOST_RELIEF_M:
             continue
         # the foot of the hills stays where it is, so that coasts stay at the sea and peaks near their climate
-        dem = np.ascontiguousarray(dem - base_m)
+        dem = np.subtract(dem, base_m, order="C", dtype=np.float32)
         dem *= np.float32(scale * steeper)
         dem += np.float32(base_m)
         return source, dem, own_gsd_m * scale

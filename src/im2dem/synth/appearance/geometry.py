@@ -11,16 +11,24 @@ Float = NDArray[np.float32]
 
 
 @kernel
-def resample_rows(source: Float, starts: NDArray[np.int64], weights: Float, out: Float) -> None:
-    """Each output row is a weighted sum of some source rows: weights has shape (output rows, taps)."""
+def resample_rows(
+    source: Float, corner: tuple[int, int], span: int, sums: tuple[NDArray[np.int64], Float], out: Float
+) -> None:
+    """Output rows as weighted sums of rows of a window of `span` rows.
+
+    `sums` holds the first row, in the window, and the weights, shape (output row, tap), of each output row; `corner`
+    is the window's first row and column in the source. Rows beyond the window repeat its edge.
+    """
+    starts, weights = sums
+    row0, col0 = corner
     for i in range(out.shape[0]):
         for c in range(out.shape[1]):
             out[i, c] = np.float32(0)
         for k in range(weights.shape[1]):
             w = weights[i, k]
-            r = min(max(starts[i] + k, 0), source.shape[0] - 1)
+            r = row0 + min(max(starts[i] + k, 0), span - 1)
             for c in range(out.shape[1]):
-                out[i, c] += w * source[r, c]
+                out[i, c] += w * source[r, col0 + c]
 
 
 @kernel
@@ -144,72 +152,81 @@ def from_the_top(z: Float, low: np.float32, high: np.float32) -> NDArray[np.int3
 
 
 @kernel
-def out_of_a_pit(z: Float, r: int, c: int) -> tuple[int, int]:
-    """The lowest cell within three; (-1, -1) when none is lower."""
-    lowest, to_r, to_c = z[r, c], -1, -1
+def out_of_a_pit(z: Float, r: int, c: int) -> int:
+    """Flat index of the lowest cell within three; -1 when none is lower."""
+    lowest, to = z[r, c], -1
     for a in range(max(r - 3, 0), min(r + 4, z.shape[0])):
         for b in range(max(c - 3, 0), min(c + 4, z.shape[1])):
             if z[a, b] < lowest:
-                lowest, to_r, to_c = z[a, b], a, b
-    return to_r, to_c
+                lowest, to = z[a, b], a * z.shape[1] + b
+    return to
 
 
 @kernel
-def downhill(z: Float, r: int, c: int) -> tuple[int, int]:
-    """The neighbour to which the way is steepest; (-1, -1) when none is lower."""
-    best, to_r, to_c = np.float32(0), -1, -1
-    for a in range(max(r - 1, 0), min(r + 2, z.shape[0])):
-        for b in range(max(c - 1, 0), min(c + 2, z.shape[1])):
-            fall = z[r, c] - z[a, b]
-            if a != r and b != c:
-                fall *= np.float32(0.70710678)
-            if fall > best:
-                best, to_r, to_c = fall, a, b
-    return to_r, to_c
+def downhill(z: Float, to: NDArray[np.int32]) -> None:
+    """Flat index of the neighbour to which the way is steepest; -1 where none is lower. Edge cells keep -1."""
+    h, w = z.shape
+    for r in range(h):
+        for c in range(w):
+            to[r * w + c] = -1
+    for r in range(1, h - 1):
+        for c in range(1, w - 1):
+            here, best, at = z[r, c], np.float32(0), -1
+            for a in range(-1, 2):
+                for b in range(-1, 2):
+                    fall = here - z[r + a, c + b]
+                    if a != 0 and b != 0:
+                        fall *= np.float32(0.70710678)
+                    if fall > best:
+                        best, at = fall, (r + a) * w + c + b
+            to[r * w + c] = at
 
 
 @kernel
-def drainage(dem: Float, wobble: Float, out: Float) -> None:
+def drainage(dem: Float, wobble: Float, z: Float, out: Float) -> None:
     """log2 of the upstream area in pixels of `dem`, at half its resolution: shape (rows // 2, cols // 2).
 
     Each cell drains to its steepest lower neighbour, a pit to the lowest cell within three, so that small pits
-    do not cut a river. `wobble` (metres, half resolution) lets streams on even ground wander.
+    do not cut a river. `wobble` (metres) lets streams on even ground wander; `z` is scratch. Both are of `out`'s shape.
     """
     h, w = out.shape
-    z = np.empty((h, w), np.float32)
     low, high = halve(dem, wobble, z)
     order = from_the_top(z, low, high)
-    area = np.full((h, w), np.float32(4))
+    to = np.empty(h * w, np.int32)
+    downhill(z, to)
+    area = out.ravel()
     for n in range(h * w):
-        r, c = order[n] // w, order[n] % w
-        to_r, to_c = downhill(z, r, c)
-        if to_r < 0:
-            to_r, to_c = out_of_a_pit(z, r, c)
-            if to_r < 0:
+        area[n] = np.float32(4)
+    for n in range(h * w):
+        here = order[n]
+        there = to[here]
+        if there < 0:
+            r, c = here // w, here % w
+            there = out_of_a_pit(z, r, c)
+            if there < 0:
                 continue
             for k in range(1, 3):
-                a, b = r + (to_r - r) * k // 3, c + (to_c - c) * k // 3
-                area[a, b] = max(area[a, b], area[r, c])
-        area[to_r, to_c] += area[r, c]
-    for r in range(h):
-        for c in range(w):
-            out[r, c] = np.log2(area[r, c])
+                between = (r + (there // w - r) * k // 3) * w + c + (there % w - c) * k // 3
+                area[between] = max(area[between], area[here])
+        area[there] += area[here]
+    for n in range(h * w):
+        area[n] = np.log2(area[n])
 
 
 @kernel
 def enlarge(coarse: Float, out: Float) -> None:
     """Twice the resolution, bilinear; an odd last row or column repeats."""
     h, w = coarse.shape
+    row = np.empty(w + 1, np.float32)
+    quarter, most = np.float32(0.25), np.float32(0.75)
     for r in range(out.shape[0]):
-        y = min(max(np.float32(0.5) * r - np.float32(0.25), np.float32(0)), np.float32(h - 1))
-        a = int(y)
-        b = min(a + 1, h - 1)
-        fr = y - np.float32(a)
-        for c in range(out.shape[1]):
-            x = min(max(np.float32(0.5) * c - np.float32(0.25), np.float32(0)), np.float32(w - 1))
-            i = int(x)
-            j = min(i + 1, w - 1)
-            fc = x - np.float32(i)
-            top = coarse[a, i] + fc * (coarse[a, j] - coarse[a, i])
-            bottom = coarse[b, i] + fc * (coarse[b, j] - coarse[b, i])
-            out[r, c] = top + fr * (bottom - top)
+        near = min(r // 2, h - 1)
+        far = min(max(near + (1 if r % 2 else -1), 0), h - 1)
+        for c in range(w):
+            row[c] = most * coarse[near, c] + quarter * coarse[far, c]
+        row[w] = row[w - 1]
+        for c in range((out.shape[1] + 1) // 2):
+            i = min(c, w - 1)
+            out[r, 2 * c] = most * row[i] + quarter * row[max(i - 1, 0)]
+        for c in range(out.shape[1] // 2):
+            out[r, 2 * c + 1] = most * row[c] + quarter * row[c + 1]

@@ -182,7 +182,7 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         noise=float(rng.gamma(1.2, 0.006)),
         gamma=float(rng.uniform(0.7, 1.35)),
         gain=float(np.exp(rng.normal(np.log(3.8), 0.45))) if u() < 0.6 else 0.0,
-        jpeg_quality=int(rng.integers(55, 96)) if u() < 0.25 else 0,
+        jpeg_quality=int(rng.integers(55, 96)) if u() < 0.15 else 0,
     )
 
 

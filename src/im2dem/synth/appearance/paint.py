@@ -157,73 +157,175 @@ def town_tone(r: int, c: int, tone: Number, road: Number) -> Number:
 
 
 @kernel
+def ramp_row(x: Float, start: Number, per: Number, out: Float) -> None:
+    """`ramp` along a row."""
+    for c in range(x.size):
+        out[c] = min(max((x[c] - start) * per, np.float32(0)), np.float32(1))
+
+
+@kernel
+def dim_row(row: Float, share: Float) -> None:
+    """What `share` leaves of a row, in place."""
+    for c in range(row.size):
+        row[c] *= np.float32(1) - share[c]
+
+
+@kernel
+def lay_row(row: Float, share: Float, value: Number) -> None:
+    """A cover of one value on top of a row, in place."""
+    for c in range(row.size):
+        row[c] += share[c] * (value - row[c])
+
+
+@kernel
+def mix_row(row: Float, share: Float, above: Float) -> None:
+    """A cover on top of a row, in place."""
+    for c in range(row.size):
+        row[c] += share[c] * (above[c] - row[c])
+
+
+@kernel
+def zone_row(g: Ground, r: int, k: Cover, height: Float, spare: Float) -> None:
+    """Height above the sea as plants and snow feel it: metres, bent by noise and by the shady side."""
+    dem, patch, south, slope = g.dem[r], g.patch[r], g.south[r], g.slope[r]
+    for c in range(height.size):
+        spare[c] = south[c] / (slope[c] + np.float32(0.1))
+    for c in range(height.size):
+        height[c] = dem[c] + np.float32(110) * patch[c] - np.float32(90) * k.pole * spare[c]
+
+
+@kernel
+def rock_row(g: Ground, r: int, k: Cover, height: Float, rock: Float, spare: Float) -> None:
+    """Share of bare rock: where it is steep, and far above the trees."""
+    slope, patch = g.slope[r], g.patch[r]
+    for c in range(rock.size):
+        rock[c] = slope[c] + np.float32(0.12) * patch[c]
+    ramp_row(rock, k.steep, np.float32(3), rock)
+    ramp_row(height, k.treeline_m + np.float32(250), np.float32(1 / 600), spare)
+    for c in range(rock.size):
+        rock[c] = max(rock[c], np.float32(0.85) * spare[c])
+
+
+@kernel
+def water_row(g: Ground, r: int, k: Cover, lake: Float, sea: Float, spare: Float) -> None:
+    """Share of water, lakes and sea, and of sea: level ground in a hollow, or at height zero."""
+    dem, slope, hollow = g.dem[r], g.slope[r], g.hollow[r]
+    for c in range(sea.size):
+        sea[c] = min(max(np.float32(2) - np.float32(4) * abs(dem[c]), np.float32(0)), np.float32(1))
+        sea[c] *= min(max(np.float32(2) - np.float32(100) * slope[c], np.float32(0)), np.float32(1))
+    ramp_row(hollow, k.lake, k.per_lake, lake)
+    ramp_row(slope, np.float32(0.012), np.float32(-150), spare)
+    for c in range(sea.size):
+        lake[c] = max(lake[c] * spare[c] * k.has_lake, sea[c])
+
+
+@kernel
+def snow_row(g: Ground, r: int, k: Cover, score_row: Float, rows: tuple[Float, Float, Float], white: Float) -> None:
+    """Share of snow: of the season by score, for good above its line; less under trees and on walls."""
+    height, trees, spare = rows
+    slope = g.slope[r]
+    for c in range(white.size):
+        spare[c] = height[c] - np.float32(250) * slope[c]
+    ramp_row(spare, k.snowline_m - np.float32(90), np.float32(1 / 180), white)
+    if k.has_snow > np.float32(0):
+        ramp_row(score_row, k.snow, k.per_snow, spare)
+        for c in range(white.size):
+            white[c] = max(white[c], spare[c])
+    ramp_row(slope, np.float32(0.9), np.float32(1.6), spare)
+    dim_row(white, spare)
+    for c in range(white.size):
+        white[c] *= np.float32(1) - np.float32(0.65) * trees[c]
+
+
+@kernel
+def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, valley: Float, farm: Float) -> None:
+    """Albedo of fields, roads and towns, shape (3, column), where there is valley floor."""
+    k, p = place
+    for c in range(valley.size):
+        if valley[c] <= np.float32(0.01):
+            for i in range(3):
+                farm[i, c] = np.float32(0)
+            continue
+        patch, other, grain = g.patch[r, c], g.other[r, c], g.grain[r, c]
+        number, road = parcel(r, c, p.bend_px * other, patch, p)
+        field = FIELDS + (number & 15)
+        lightness = np.float32(0.85) + np.float32(0.3 / 15) * np.float32(number >> 4)
+        built = ramp(patch - other + np.float32(0.25) * grain, k.town, np.float32(2))
+        town = town_tone(r, c, grain, road) if built > np.float32(0) else np.float32(1)
+        for i in range(3):
+            f = palette[field, i] * lightness
+            f += np.float32(0.5) * road * (palette[ROAD, i] - f)
+            farm[i, c] = f + built * (palette[TOWN, i] * town - f)
+
+
+@kernel
 def paint(
     g: Ground,
     scores: tuple[Float, Float, Float],
-    k: Cover,
-    p: Parcels,
+    place: tuple[Cover, Parcels],
     tables: tuple[Float, Float],
     out: tuple[Float, Float],
 ) -> None:
-    """Albedo, shape (3, row, col), and share of water; `tables` are the palette and one period of rock strata."""
+    """Albedo, shape (3, row, col), and share of water; `tables` are the palette and one period of rock strata.
+
+    Row by row and cover by cover: short loops over few arrays are what the compiler turns into vector code.
+    """
+    k = place[0]
     palette, strata = tables
     albedo, wet = out
-    one, zero = np.float32(1), np.float32(0)
+    w = wet.shape[1]
+    rows = np.empty((13, w), np.float32)
+    height, high, rock, trees, bare = rows[0], rows[1], rows[2], rows[3], rows[4]
+    green, river, valley, tone, sea = rows[5], rows[6], rows[7], rows[8], rows[9]
+    white, spare, layer = rows[10], rows[11], rows[12]
+    farm = np.empty((3, w), np.float32)
+    one = np.float32(1)
     for r in range(wet.shape[0]):
-        for c in range(wet.shape[1]):
-            slope, dem, patch, other = g.slope[r, c], g.dem[r, c], g.patch[r, c], g.other[r, c]
-            shady = k.pole * g.south[r, c] / (slope + np.float32(0.1))
-            trees = ramp(scores[0][r, c], k.forest, k.per_forest)
-            bare = ramp(other + np.float32(0.4) * patch, np.float32(-0.4), np.float32(0.6))
-            height = dem + np.float32(110) * patch - np.float32(90) * shady
-            high = ramp(height, k.treeline_m - np.float32(130), np.float32(1 / 260))
-            scree = ramp(height, k.treeline_m + np.float32(250), np.float32(1 / 600))
-            rock = max(ramp(slope + np.float32(0.12) * patch, k.steep, np.float32(3)), scree * np.float32(0.85))
-            trees *= (one - high) * (one - rock)
-            tone = one + k.texture * (np.float32(0.10) + np.float32(0.10) * trees) * g.grain[r, c]
-            tone = min(max(tone, np.float32(0.4)), np.float32(1.8))
-            layer = one + k.strata * strata[int(abs(dem) * k.strata_per_m + np.float32(0.8) * other + 64) & 255] * rock
-            flat = (one - high) * ramp(-slope, np.float32(-0.28), np.float32(8))
-            valley = ramp(scores[1][r, c], k.valley, k.per_valley) * flat
-            built = zero
-            road = zero
-            field = FIELDS
-            lightness = one
-            if valley > np.float32(0.01):
-                number, road = parcel(r, c, p.bend_px * other, patch, p)
-                field = FIELDS + (number & 15)
-                lightness = np.float32(0.85) + np.float32(0.3 / 15) * np.float32(number >> 4)
-                built = ramp(patch - other + np.float32(0.25) * g.grain[r, c], k.town, np.float32(2))
-            town = town_tone(r, c, g.grain[r, c], road) if built > zero else one
-            flow = g.stream[r, c]
-            green = ramp(flow, k.stream - np.float32(2.5), np.float32(0.5)) * k.riparian * (one - rock)
-            river = ramp(flow, k.stream, np.float32(0.7)) * k.river * ramp(-slope, np.float32(-0.5), np.float32(3))
-            lake = k.has_lake * ramp(g.hollow[r, c] + np.float32(0.15) * patch, k.lake, k.per_lake)
-            lake *= ramp(-slope, np.float32(-0.012), np.float32(150))
-            sea = ramp(-abs(dem), np.float32(-0.5), np.float32(4)) * ramp(-slope, np.float32(-0.02), np.float32(100))
-            white = max(
-                k.has_snow * ramp(scores[2][r, c], k.snow, k.per_snow),
-                ramp(height - np.float32(250) * slope, k.snowline_m - np.float32(90), np.float32(1 / 180)),
-            )
-            white *= one - np.float32(0.65) * trees
-            white *= one - ramp(slope, np.float32(0.9), np.float32(1.6))
-            lake = max(lake, sea)
-            wet[r, c] = lake
-            for i in range(3):
-                a = palette[OPEN, i] + bare * (palette[GROUND, i] - palette[OPEN, i])
-                a += high * (palette[ALPINE, i] - a)
-                a += trees * (palette[FOREST, i] - a)
-                a += rock * (palette[ROCK, i] * layer - a)
-                a += green * (palette[RIPARIAN, i] - a)
-                if valley > np.float32(0.01):
-                    f = palette[field, i] * lightness
-                    f += np.float32(0.5) * road * (palette[ROAD, i] - f)
-                    f += built * (palette[TOWN, i] * town - f)
-                    a += valley * (f - a)
-                a *= tone
-                a += river * (palette[RIVER, i] - a)
-                a += lake * (palette[WATER, i] + sea * (palette[SEA, i] - palette[WATER, i]) - a)
-                albedo[i, r, c] = a + white * (palette[SNOW, i] - a) * (one - lake)
+        slope, lake = g.slope[r], wet[r]
+        zone_row(g, r, k, height, spare)
+        ramp_row(height, k.treeline_m - np.float32(130), np.float32(1 / 260), high)
+        rock_row(g, r, k, height, rock, spare)
+        ramp_row(scores[0][r], k.forest, k.per_forest, trees)
+        dim_row(trees, high)
+        dim_row(trees, rock)
+        for c in range(w):
+            bare[c] = min(max(np.float32(0.24) + np.float32(0.6) * g.other[r, c], np.float32(0)), one)
+        ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
+        dim_row(green, rock)
+        ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
+        ramp_row(slope, np.float32(0.5), np.float32(-3), spare)
+        for c in range(w):
+            green[c] *= k.riparian
+            river[c] *= k.river * spare[c]
+        ramp_row(scores[1][r], k.valley, k.per_valley, valley)
+        dim_row(valley, high)
+        ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
+        for c in range(w):
+            valley[c] *= spare[c]
+            tone[c] = min(max(one + k.texture * np.float32(0.14) * g.grain[r, c], np.float32(0.4)), np.float32(1.8))
+        water_row(g, r, k, lake, sea, spare)
+        snow_row(g, r, k, scores[2][r], (height, trees, spare), white)
+        dim_row(white, lake)
+        farm_row(g, r, place, palette, valley, farm)
+        for c in range(w):
+            at = int(abs(g.dem[r, c]) * k.strata_per_m + np.float32(0.8) * g.other[r, c] + np.float32(64))
+            layer[c] = one + k.strata * strata[at & 255]
+        for i in range(3):
+            a = albedo[i, r]
+            for c in range(w):
+                a[c] = palette[OPEN, i] + bare[c] * (palette[GROUND, i] - palette[OPEN, i])
+                spare[c] = palette[ROCK, i] * layer[c]
+            lay_row(a, high, palette[ALPINE, i])
+            lay_row(a, trees, palette[FOREST, i])
+            mix_row(a, rock, spare)
+            lay_row(a, green, palette[RIPARIAN, i])
+            mix_row(a, valley, farm[i])
+            for c in range(w):
+                a[c] *= tone[c]
+            lay_row(a, river, palette[RIVER, i])
+            lay_row(a, lake, palette[WATER, i])
+            lay_row(a, sea, palette[SEA, i])
+            lay_row(a, white, palette[SNOW, i])
 
 
 @kernel

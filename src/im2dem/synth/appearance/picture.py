@@ -12,7 +12,8 @@ from im2dem.core.errors import UsageError
 from . import geometry, paint, sensor
 from .covers import COUNTRIES, REFLECTANCE
 from .look import BAND_ORDER, Appearance
-from .texture import MEMBERS, bank, noise
+from .texture import bank, noise, place
+from .workspace import spare
 
 Float = NDArray[np.float32]
 LEAST_PX = 16
@@ -21,19 +22,26 @@ LEAST_PX = 16
 def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
     """Slope, hollows, streams and noise of a height model."""
     shape = (dem.shape[0], dem.shape[1])
-    slope, south, east, hollow, stream = (np.empty(shape, np.float32) for _ in range(5))
+    slope, south, east, hollow, stream, patch, other, grain = spare("ground", 8, *shape)
     geometry.slope_and_north(dem, np.float32(1 / gsd_m), slope, south, east)
     geometry.box_mean(dem, int(rng.integers(8, 28)), hollow)
     np.subtract(hollow, dem, out=hollow)
     hollow /= np.float32(hollow[::4, ::4].std() + 0.3)
-    patch = noise("patch", shape, rng.uniform(0.5, 2.5), rng)
-    other = noise("smooth", shape, rng.uniform(0.4, 2.0), rng, rng.uniform(1, 2.5))
-    grain = noise("grain", shape, rng.uniform(0.6, 1.1), rng)
-    half = np.empty((shape[0] // 2, shape[1] // 2), np.float32)
-    wobble = patch[: 2 * half.shape[0] : 2, : 2 * half.shape[1] : 2] * np.float32(0.03 * gsd_m)
-    geometry.drainage(dem, wobble, half)
+    coarse = noise("patch", shape, rng.uniform(1.0, 5.0), rng)
+    geometry.enlarge(coarse, patch)
+    geometry.enlarge(noise("smooth", shape, rng.uniform(1.0, 4.0), rng, rng.uniform(1, 2.5)), other)
+    tile, row, col = place("grain", shape, rng)
+    grain[...] = tile[row : row + shape[0], col : col + shape[1]]
+    scratch, half = spare("half", 2, *coarse.shape)
+    geometry.drainage(dem, coarse * np.float32(0.03 * gsd_m), scratch, half)
     geometry.enlarge(half, stream)
     return paint.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
+
+
+def _enlarged(coarse: Float, shape: tuple[int, int]) -> Float:
+    out = np.empty(shape, np.float32)
+    geometry.enlarge(coarse, out)
+    return out
 
 
 def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_deg: float) -> Float:
@@ -76,7 +84,7 @@ def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
     """
     dem = np.ascontiguousarray(dem, dtype=np.float32)
     ground = survey(dem, gsd_m, np.random.default_rng(0))
-    return _light(ground, gsd_m, look, np.zeros(dem.shape, np.float32))
+    return _light(ground, gsd_m, look, np.zeros(dem.shape, np.float32)).copy()
 
 
 def _light(ground: paint.Ground, gsd_m: float, look: Appearance, wet: Float) -> Float:
@@ -84,7 +92,7 @@ def _light(ground: paint.Ground, gsd_m: float, look: Appearance, wet: Float) -> 
         sunshine = np.ones_like(wet)
     else:
         sunshine = cast_shadow(ground.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
-    out = np.empty_like(wet)
+    out = spare("light", *wet.shape)
     paint.illuminate(ground, _sun(look), sunshine, wet, out)
     return out
 
@@ -131,7 +139,8 @@ def _colour(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random
         by * rng.normal(0.1, 0.6), by * 0.15, rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (steep + 0.02),
         0.45 * (1.2 - by),
     )))  # fmt: skip
-    scores = (np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32))
+    trees, valleys, snow, wet = spare("scores", 4, *shape)
+    scores = (trees, valleys, snow)
     paint.score(ground, weights, *scores)
     stream = math.log2(look.river_from_px) if look.river_from_px > 0 else 99.0
     cover = paint.Cover(*map(np.float32, (
@@ -151,8 +160,8 @@ def _colour(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random
         math.sin(two), min(rng.uniform(0, 25) / gsd_m, 1.5) / size, 0.25 * size,
     )))  # fmt: skip
     strata = bank("patch")[0, int(rng.integers(256)), :256]
-    albedo, wet = np.empty((3, *shape), np.float32), np.empty(shape, np.float32)
-    paint.paint(ground, scores, cover, parcels, (_palette(look, rng), strata), (albedo, wet))
+    albedo = spare("albedo", 3, *shape)
+    paint.paint(ground, scores, (cover, parcels), (_palette(look, rng), strata), (albedo, wet))
     return albedo, wet
 
 
@@ -161,13 +170,14 @@ def _atmosphere(radiance: Float, light_field: Float, look: Appearance, rng: np.r
     tint = np.array([(0.5, 0.75, 1.35, 0.25, 0.1)[i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
     veil = np.zeros((1, 1), np.float32)
     if look.veil > 0:
-        veil = np.clip(look.veil * (0.5 + 0.5 * noise("smooth", shape, 1.5, rng, 2.0)), 0, 0.7)
+        veil = np.clip(look.veil * (0.5 + 0.5 * _enlarged(noise("smooth", shape, 3.0, rng, 2.0), shape)), 0, 0.7)
     white = np.array([REFLECTANCE["cloud"][i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
     if veil.shape != shape:
-        veil = np.zeros(shape, np.float32)
+        veil = spare("veil", *shape)
+        veil.fill(0)
     paint.radiate(radiance, light_field, look.haze * tint, white * np.float32(0.8), veil)
     if look.cloud_share > 0:
-        puff = noise("patch", shape, rng.uniform(0.5, 2.0), rng)
+        puff = _enlarged(noise("patch", shape, rng.uniform(1.0, 4.0), rng), shape)
         far, azimuth = rng.uniform(4, 28), math.radians(look.sun_azimuth_deg)
         shadow = (round(far * math.cos(azimuth)), round(-far * math.sin(azimuth)))
         ends = np.array(_ends(puff, look.cloud_share, 0.02), dtype=np.float32)
@@ -210,8 +220,9 @@ def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator)
         total = 1 + 2 * (near + far)
         sensor.spread(radiance, np.float32(near / total), np.float32(far / total))
     low, per = sensor.stretch_ends(radiance, look.gain, rng)
-    tile = bank("white")[int(rng.integers(MEMBERS))]
-    grains = (tile, rng.integers(0, tile.shape[0], 6), np.float32(255 * look.noise))
     picture = np.empty(radiance.shape, np.uint8)
-    sensor.digitise(radiance, low, per, sensor.tone_curve(look.gamma), grains, picture)
+    for band in range(3):
+        grains = place("white", (dem.shape[0], dem.shape[1]), rng)
+        curve = (low[band], per[band], np.float32(0.5**-look.gamma - 2))
+        sensor.digitise(radiance[band], curve, grains, np.float32(255 * look.noise), picture[band])
     return sensor.compress(picture, look.jpeg_quality) if look.jpeg_quality else picture

@@ -11,7 +11,6 @@ from PIL import Image
 from .gate import kernel
 
 Float = NDArray[np.float32]
-CURVE_STEPS = 1023
 
 
 @kernel
@@ -44,23 +43,24 @@ def spread(radiance: Float, near: np.float32, far: np.float32) -> None:
 @kernel
 def digitise(
     radiance: Float,
-    low: Float,
-    per: Float,
-    curve: Float,
-    noise: tuple[Float, NDArray[np.int64], np.float32],
+    curve: tuple[np.float32, np.float32, np.float32],
+    grains: tuple[Float, int, int],
+    strength: np.float32,
     out: NDArray[np.uint8],
 ) -> None:
-    """Digital numbers: stretch per band, tone curve, noise read from a periodic white tile."""
-    tile, at, strength = noise
-    mask = tile.shape[0] - 1
-    last = np.float32(curve.shape[0] - 1)
-    for i in range(out.shape[0]):
-        for r in range(out.shape[1]):
-            row = tile[(at[2 * i] + r) & mask]
-            for c in range(out.shape[2]):
-                x = (radiance[i, r, c] - low[i]) * per[i] * last
-                v = curve[int(min(max(x, np.float32(0)), last))] + strength * row[(at[2 * i + 1] + c) & mask]
-                out[i, r, c] = np.uint8(min(max(v + np.float32(0.5), np.float32(0)), np.float32(255)))
+    """Digital numbers of a band: stretch (black, one over the range), tone curve, noise (a tile, and where in it).
+
+    The tone curve x / (b (1 - x) + 1) is that of Schlick (1994), Graphics Gems IV, p. 401, eq. 1: close to a power,
+    equal to x ** gamma at x = 1/2 for b = 2 ** gamma - 2, and far cheaper.
+    """
+    low, per, bend = curve
+    tile, row, col = grains
+    zero, one = np.float32(0), np.float32(1)
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            x = min(max((radiance[r, c] - low) * per, zero), one)
+            x = np.float32(255) * x / (bend * (one - x) + one) + strength * tile[row + r, col + c] + np.float32(0.5)
+            out[r, c] = np.uint8(min(max(x, zero), np.float32(255)))
 
 
 def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tuple[Float, Float]:
@@ -80,11 +80,6 @@ def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tupl
         low, high = (sample[:, int(at * (n - 1))] * np.ones(3) for at in (cut, 1 - cut))
     per = 1.0 / (high - low + 1e-4)
     return np.ascontiguousarray(low, dtype=np.float32), np.ascontiguousarray(per, dtype=np.float32)
-
-
-def tone_curve(gamma: float) -> Float:
-    """Digital numbers 0..255 of CURVE_STEPS + 1 even steps of radiance between black and white."""
-    return np.asarray(255.0 * np.linspace(0, 1, CURVE_STEPS + 1) ** gamma, dtype=np.float32)
 
 
 def compress(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gate import kernel
+from .workspace import spare
 
 Float = NDArray[np.float32]
 
@@ -33,8 +34,8 @@ def bank(name: str) -> Float:
         return white
     fy, fx = np.fft.fftfreq(BANK_PX)[:, None], np.fft.rfftfreq(BANK_PX)[None, :]
     frequency = np.maximum(np.hypot(fy, fx), 1.0 / BANK_PX)
-    # nothing longer than an eighth of the bank: otherwise one wave fills the picture
-    gain = frequency ** -SLOPES[name] / (1 + (8 / BANK_PX / frequency) ** 4)
+    # nothing longer than a sixteenth of the bank: a picture then holds many waves, from memory that lies together
+    gain = frequency ** -SLOPES[name] / (1 + (16 / BANK_PX / frequency) ** 4)
     field = np.fft.irfft2(np.fft.rfft2(white) * gain, s=(BANK_PX, BANK_PX))
     field = (field - field.mean(axis=(1, 2), keepdims=True)) / field.std(axis=(1, 2), keepdims=True)
     return np.ascontiguousarray(field, dtype=np.float32)
@@ -59,23 +60,36 @@ def read_bank(bank_tile: Float, at: NDArray[np.float64], out: Float) -> None:
 
 
 def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Generator, stretch: float = 1.0) -> Float:
-    """A random piece of a bank, shape `shape`.
+    """A random piece of a bank at half the resolution of the picture: shape (rows // 2, cols // 2).
+
+    Valid until the thread's next call with this name.
 
     Parameters
     ----------
     name
         Of the bank.
+    shape
+        Rows and columns of the picture.
     scale
         Pixels of the picture per pixel of the bank.
     stretch
         How much longer the features are along one (random) direction.
     """
     u = rng.random(4)
-    angle, step = 2 * np.pi * u[0], 1.0 / scale
+    angle, step = 2 * np.pi * u[0], 2.0 / scale
     c, s = np.cos(angle) * step, np.sin(angle) * step
     # far from zero, so that all coordinates are positive and truncation is floor
     start = 16384 + BANK_PX * u[1:3]
     at = np.array([start[0], start[1], c / stretch, s / stretch, -s, c])
-    out = np.empty(shape, dtype=np.float32)
+    out = spare(name, shape[0] // 2, shape[1] // 2)
     read_bank(bank(name)[int(u[3] * MEMBERS)], at, out)
     return out
+
+
+def place(name: str, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Float, int, int]:
+    """A member of a bank, and a row and column where a piece of `shape` may begin; repeated if it is too small."""
+    member, row, col = (int(i) for i in rng.integers((MEMBERS, BANK_PX, BANK_PX)))
+    tile = bank(name)[member]
+    if max(shape) > BANK_PX:
+        tile = np.tile(tile, [-(-n // BANK_PX) for n in shape])
+    return tile, row % (tile.shape[0] - shape[0] + 1), col % (tile.shape[1] - shape[1] + 1)
