@@ -149,13 +149,13 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         latitude_deg = float(rng.choice((-1.0, 1.0)) * rng.triangular(0, 38, 66))
     u = rng.random
     kind: Kind = ("satellite", "composite", "aerial")[int(np.searchsorted((0.66, 0.86), u()))]
-    bands: Bands = ("true", "infrared", "shortwave")[int(np.searchsorted((0.9, 0.97), u()))]
+    bands: Bands = ("true", "infrared", "shortwave")[int(np.searchsorted((0.9, 0.98), u()))]
     country = _draw_country(latitude_deg, rng)
     land = COUNTRIES[country]
     azimuth, elevation = _draw_sun(latitude_deg, kind, rng)
     composite = kind == "composite"
     trees = max(treeline_m(latitude_deg) + rng.normal(0, 250), 0.0)
-    winter = country in ("temperate_winter", "bare", "alpine") and u() < 0.3
+    winter = country in ("temperate_winter", "bare", "alpine") and u() < 0.22
     return Appearance(
         sun_azimuth_deg=azimuth,
         sun_elevation_deg=elevation,
@@ -175,13 +175,13 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         treeline_m=float(trees),
         snowline_m=float(trees + max(rng.normal(1000 + 600 * land.aridity, 350), 250)),
         river_from_px=float(np.exp(rng.uniform(np.log(400), np.log(6000)))) if u() < 0.7 else 0.0,
-        haze=float(rng.gamma(1.5, 0.010) * (0.3 if composite else 1.0)),
+        haze=float(rng.gamma(1.5, 0.012) * (0.3 if composite else 1.0)),
         cloud_share=float(rng.beta(1.2, 6) * 0.6) if not composite and u() < 0.15 else 0.0,
-        veil=float(rng.uniform(0.05, 0.4)) if not composite and u() < 0.08 else 0.0,
-        blur_px=float(rng.uniform(0.0, 1.0)),
+        veil=float(rng.uniform(0.04, 0.25)) if not composite and u() < 0.08 else 0.0,
+        blur_px=float(rng.uniform(0.0, 0.8)),
         noise=float(rng.gamma(1.2, 0.006)),
         gamma=float(rng.uniform(0.7, 1.35)),
-        gain=float(np.exp(rng.normal(np.log(3.8), 0.45))) if u() < 0.6 else 0.0,
+        gain=float(np.exp(rng.normal(np.log(3.4), 0.45))) if u() < 0.72 else 0.0,
         jpeg_quality=int(rng.integers(55, 96)) if u() < 0.15 else 0,
     )
 

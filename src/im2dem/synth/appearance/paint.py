@@ -289,7 +289,8 @@ def paint(
         dim_row(trees, high)
         dim_row(trees, rock)
         for c in range(w):
-            bare[c] = min(max(np.float32(0.24) + np.float32(0.6) * g.other[r, c], np.float32(0)), one)
+            bare[c] = np.float32(0.35) + np.float32(0.16) * g.other[r, c] + np.float32(0.3) * g.patch[r, c]
+            bare[c] = min(max(bare[c], np.float32(0)), one)
         ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
         dim_row(green, rock)
         ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
@@ -302,7 +303,7 @@ def paint(
         ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
         for c in range(w):
             valley[c] *= spare[c]
-            tone[c] = min(max(one + k.texture * np.float32(0.14) * g.grain[r, c], np.float32(0.4)), np.float32(1.8))
+            tone[c] = min(max(one + k.texture * np.float32(0.22) * g.grain[r, c], np.float32(0.4)), np.float32(1.8))
         water_row(g, r, k, lake, sea, spare)
         snow_row(g, r, k, scores[2][r], (height, trees, spare), white)
         dim_row(white, lake)

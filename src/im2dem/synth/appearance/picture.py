@@ -29,7 +29,7 @@ def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
     hollow /= np.float32(hollow[::4, ::4].std() + 0.3)
     coarse = noise("patch", shape, rng.uniform(1.0, 5.0), rng)
     geometry.enlarge(coarse, patch)
-    geometry.enlarge(noise("smooth", shape, rng.uniform(1.0, 4.0), rng, rng.uniform(1, 2.5)), other)
+    geometry.enlarge(noise("smooth", shape, rng.uniform(1.5, 5.0), rng, rng.uniform(1, 1.8)), other)
     tile, row, col = place("grain", shape, rng)
     grain[...] = tile[row : row + shape[0], col : col + shape[1]]
     scratch, half = spare("half", 2, *coarse.shape)
@@ -121,7 +121,7 @@ def _palette(look: Appearance, rng: np.random.Generator) -> Float:
     jitter = rng.normal(0, 0.16, (len(names), 1)) + rng.normal(0, 0.04, base.shape) + rng.normal(0, 0.12)
     jitter[paint.SNOW] *= 0.3
     # Covers of one place resemble each other more than the tables say: pixels are mixtures, and one dust lies on all.
-    likeness = np.array([0.35] * 5 + [0.0] * 3 + [0.2] * 4 + [0.35] * 16, dtype=np.float32)[:, None] * rng.random()
+    likeness = np.array([0.55] * 5 + [0.0] * 3 + [0.3] * 4 + [0.5] * 16, dtype=np.float32)[:, None] * rng.random()
     base += likeness * (base[[paint.FOREST, paint.OPEN, paint.GROUND]].mean(axis=0) - base)
     grey = base.mean(axis=1, keepdims=True)
     base += np.float32(rng.uniform(-0.15, 0.4) if look.bands == "true" else 0.0) * (grey - base)
@@ -170,7 +170,7 @@ def _atmosphere(radiance: Float, light_field: Float, look: Appearance, rng: np.r
     tint = np.array([(0.5, 0.75, 1.35, 0.25, 0.1)[i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
     veil = np.zeros((1, 1), np.float32)
     if look.veil > 0:
-        veil = np.clip(look.veil * (0.5 + 0.5 * _enlarged(noise("smooth", shape, 3.0, rng, 2.0), shape)), 0, 0.7)
+        veil = np.clip(look.veil * (0.6 + 0.4 * _enlarged(noise("patch", shape, 5.0, rng, 1.5), shape)), 0, 0.7)
     white = np.array([REFLECTANCE["cloud"][i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
     if veil.shape != shape:
         veil = spare("veil", *shape)

@@ -65,12 +65,12 @@ def digitise(
 
 def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tuple[Float, Float]:
     """Radiance of black and white in each band: by the picture's percentiles (gain 0), or that of a whole scene."""
-    joint = rng.random() < 0.7
+    joint = rng.random() < 0.85
     if gain > 0:
         # a scene's stretch: black a little below its darkest ground, white drawn, bands not quite in balance
         sample = np.sort(radiance[:, ::8, ::8].reshape(3, -1), axis=1)
         # nobody chooses a stretch that burns out most of the land
-        white = max(1 / gain, float(sample[:, int(0.8 * sample.shape[1])].mean()) * rng.uniform(1.0, 1.7))
+        white = max(1 / gain, float(sample[:, int(0.8 * sample.shape[1])].mean()) * rng.uniform(1.1, 2.4))
         low = np.minimum(sample[:, 8], rng.uniform(0.0, 0.05)) * rng.uniform(0, 1) * np.ones(3)
         high = low + np.exp(rng.normal(0, 0.04 if joint else 0.1, 3)) * white
     else:
