@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +21,7 @@ from im2dem.core.grid import Grid
 from .retry import MissingError, Patience, ask
 from .signing import Signer
 
+_FAILURES: Counter[str] = Counter()
 _LANDSAT_SCALE, _LANDSAT_OFFSET = 2.75e-5, -0.2
 _RETRIED_STATUS = (408, 425, 429, 500, 502, 503, 504)
 
@@ -106,17 +108,22 @@ def search(
     if west < -180:
         parts = [(west + 360.0, south, 180.0, north), (-180.0, south, east, north)]
     when = None if days is None else f"{days[0].isoformat()}T00:00:00Z/{days[1].isoformat()}T23:59:59Z"
-    client = _client(url, patience)
-    found: dict[str, Scene] = {}
-    for part in parts:
-        try:
-            pages = client.search(collections=[collection], bbox=part, datetime=when, limit=100)
-            for item in pages.items_as_dicts():
-                scene = scene_of(item)
-                found[scene.name] = scene
-        except Exception as error:  # pystac-client lets errors of requests, of json and its own through
-            raise RemoteError(f"{url}: the search failed ({' '.join(str(error).split())[:200]})") from error
-    return list(found.values())
+
+    def one(_: int) -> dict[str, Scene]:
+        client = _client(url, patience)
+        found: dict[str, Scene] = {}
+        for part in parts:
+            try:
+                pages = client.search(collections=[collection], bbox=part, datetime=when, limit=100)
+                for item in pages.items_as_dicts():
+                    scene = scene_of(item)
+                    found[scene.name] = scene
+            except Exception as error:  # pystac-client lets errors of requests, of json and its own through
+                raise RemoteError(f"the search failed ({' '.join(str(error).split())[:200]})") from error
+        return found
+
+    # Answers that break off in the middle are not repeated by the client, only those with a status that says so.
+    return list(ask(one, url, patience).values())
 
 
 def scene_of(item: dict[str, Any]) -> Scene:
@@ -227,8 +234,8 @@ def read_scene(
 ) -> NDArray[Any]:
     """Assets of a scene on a grid.
 
-    Every attempt signs anew and takes another fragment of the address, which no server sees: GDAL would otherwise
-    remember a failure, or a piece of an answer that was cut short.
+    After every failure the address gets another parameter, which file servers ignore: GDAL would otherwise remember
+    that the file is missing, or a piece of an answer that was cut short, for as long as the program runs.
 
     Parameters
     ----------
@@ -260,10 +267,11 @@ def read_scene(
     geobox: Any = _module("odc.geo.geobox").GeoBox(grid.shape, grid.transform, grid.crs)
     item = pystac.Item.from_dict(scene.item, preserve_dict=False)
 
-    def attempt(number: int) -> NDArray[Any]:
+    def attempt(_: int) -> NDArray[Any]:
         def address(href: str) -> str:
             signed = signer.sign(href, scene.collection)
-            return f"{signed}#again{number}" if number and signed.startswith("http") else signed
+            again = _FAILURES[scene.name]
+            return f"{signed}{'&' if '?' in signed else '?'}again={again}" if again and "://" in signed else signed
 
         try:
             with rasterio.Env(**gdal_options(patience)):
@@ -278,6 +286,7 @@ def read_scene(
                     fail_on_error=True,
                 )
         except (RasterioError, OSError, ValueError, KeyError) as error:
+            _FAILURES[scene.name] += 1
             if isinstance(error, RemoteError):
                 raise
             raise _read_error(scene, error) from error

@@ -19,6 +19,7 @@ from im2dem.dataset.plan import Block
 from im2dem.dataset.rules import REASONS
 from im2dem.dataset.sources import Log, PairSource, work, work_whole
 from im2dem.dataset.store import FORMAT, EncodedChip, Outcome, Store
+from im2dem.io.environment import quiet_georeference
 
 Progress = Callable[[str, int, int], None]
 
@@ -134,7 +135,9 @@ def build(
                 report.step()
 
     if options.scheduler is None:
-        _on_threads(source, todo, options, store.parts / "cache", keep, log)
+        # Once, here: GDAL's warnings about rasters in memory are silenced by threads that disturb each other.
+        with quiet_georeference():
+            _on_threads(source, todo, options, store.parts / "cache", keep, log)
     else:
         _on_dask(source, todo, options, keep, log)
     return _finish(store, planned, planned - sum(len(b.chips) for b in todo), log)
