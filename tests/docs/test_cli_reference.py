@@ -55,6 +55,15 @@ def test_every_command_is_there():
         "models export",
         "dataset synth",
         "dataset pack",
+        "dataset build",
+        "dataset rgb",
+        "dataset from-pairs",
+        "dataset info",
+        "dataset verify",
+        "dataset split",
+        "export",
+        "animate",
+        "terrain",
     }
 
 

@@ -13,9 +13,11 @@ from im2dem.dataset.pairs import find_dem_sources, find_pairs, read_pair
 from im2dem.dataset.synth import SynthOptions, make_chips
 from im2dem.io.atomic import check_target
 
-from . import console
+from . import console, dataset_area, dataset_build
 
 app = typer.Typer(help="Training and evaluation pairs.", no_args_is_help=True)
+dataset_area.add_to(app)
+dataset_build.add_to(app)
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 
