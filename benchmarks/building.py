@@ -66,12 +66,12 @@ def plain_loop(url: str, area: Area) -> int:
     return count
 
 
-def speed(latency_s: float) -> None:
+def speed(latency_s: float, side: int = 320) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        stac_world.draw_world(Path(folder))
-        with conftest.serving(Path(folder)) as server:
+        stac_world.draw_world(Path(folder), side)
+        with conftest.serving(Path(folder), side) as server:
             server.latency_s = latency_s
-            area = scene_area(stac_world.SIDE)
+            area = scene_area(side)
             seconds = {}
             for name in ("plain loop", "im2dem", "plain loop", "im2dem"):
                 begun = time.perf_counter()

@@ -43,7 +43,7 @@ class Patience:
 
     def wait_s(self, attempt: int) -> float:
         """Pause after a failed attempt (from 0), seconds."""
-        full = min(self.first_wait_s * 2**attempt, self.most_wait_s)
+        full = min(self.first_wait_s * 2.0**attempt, self.most_wait_s)
         return full * (0.5 + 0.5 * random.random())
 
 
