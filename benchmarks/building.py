@@ -49,8 +49,12 @@ def plain_loop(url: str, area: Area) -> int:
             box = lonlat_box(chip.grid)
             geobox = GeoBox(chip.grid.shape, chip.grid.transform, chip.grid.crs)
             found = client.search(collections=["sentinel-2-l2a"], bbox=box).item_collection()
+            if not found:
+                continue
             item = min(found, key=lambda i: i.properties["eo:cloud_cover"])
             rgb = odc.stac.load([item], bands=["B04", "B03", "B02"], geobox=geobox, nodata=0)
+            if not rgb["B04"].values.any():
+                continue
             tiles = client.search(collections=["cop-dem-glo-30"], bbox=box).item_collection()
             dem = odc.stac.load(tiles, bands=["data"], geobox=geobox, resampling="bilinear")
             profile = {
@@ -81,7 +85,7 @@ def speed(latency_s: float, side: int = 320) -> None:
                     )
                     out = Path(folder) / "set"
                     report = build_area(StacSource(catalog), area, out, PlanOptions(SIZE_PX), BuildOptions(threads=4))
-                    count = report.planned
+                    count = report.counts["kept"]
                     shutil.rmtree(out)
                 else:
                     count = plain_loop(server.url, area)

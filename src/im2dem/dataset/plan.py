@@ -2,8 +2,8 @@
 
 Chips lie on a fixed lattice of their zone: chip (row, col) begins at ``x = col * side``, ``y = row * side`` metres, so
 that pixels are snapped to whole multiples of their size and two requests for one place give one chip with one name.
-A chip belongs to the zone that its centre lies in; at the border of two zones chips may overlap, or leave a gap, by part
-of a chip. The split knows of overlaps, because it works in degrees.
+A chip belongs to the zone that its centre lies in; at the border of two zones chips may overlap, or leave a gap, by
+part of a chip. The split knows of overlaps, because it works in degrees.
 """
 
 from __future__ import annotations
