@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -123,11 +124,12 @@ def cut_window(
         return None
     row, col = int(rng.integers(0, height - span + 1)), int(rng.integers(0, width - span + 1))
     window = source.dem[row : row + span, col : col + span]
-    if not _is_wanted(window[:: max(span // 64, 1), :: max(span // 64, 1)], least_relief_m, rng):
+    if not _is_wanted(window[:: max(span // 32, 1), :: max(span // 32, 1)], least_relief_m, rng):
         return None
+    out = _resample(source.dem, (row, col), span, size_px)
     # a sum is NaN as soon as one height is: cheaper than asking each
-    if np.isfinite(window.sum()):
-        return _resample(source.dem, (row, col), span, size_px)
+    if np.isfinite(out.sum()):
+        return out
     valid = np.isfinite(window)
     if valid.mean() < 1 - MOST_VOID:
         return None
@@ -207,7 +209,7 @@ def draw_relief(
         source = sources[int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))]
         highest = min(options.gsd_range_m[1] / source.gsd_m, 4.0)
         lowest = min(max(options.gsd_range_m[0] / source.gsd_m, 0.7), highest)
-        zoom = float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
+        zoom = math.exp(rng.uniform(math.log(lowest), math.log(highest)))
         dem = cut_window(source, options.size_px, zoom, rng, options.least_relief_m)
         if dem is None:
             continue
@@ -215,7 +217,9 @@ def draw_relief(
         own_gsd_m = source.gsd_m * zoom
         smallest, largest = max(0.6, options.gsd_range_m[0] / own_gsd_m), min(1.6, options.gsd_range_m[1] / own_gsd_m)
         scale = float(np.exp(rng.uniform(np.log(min(smallest, 1.0)), np.log(max(largest, smallest, 0.6)))))
-        steeper = float(np.exp(np.clip(rng.normal(0, 0.25), *np.log(options.steepness))))
+        steeper = float(
+            np.exp(min(max(rng.normal(0, 0.25), math.log(options.steepness[0])), math.log(options.steepness[1])))
+        )
         dem = np.rot90(dem, int(rng.integers(4)))
         if rng.random() < 0.5:
             dem = np.fliplr(dem)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -129,10 +131,11 @@ def _draw_sun(latitude_deg: float, kind: Kind, rng: np.random.Generator) -> tupl
 
 def _draw_country(latitude_deg: float, rng: np.random.Generator) -> str:
     latitude = abs(latitude_deg)
-    weights = np.array(
-        [c.weight * (1.0 if c.latitudes_deg[0] <= latitude <= c.latitudes_deg[1] else 0.02) for c in COUNTRIES.values()]
-    )
-    return list(COUNTRIES)[int(np.searchsorted(np.cumsum(weights) / weights.sum(), rng.random()))]
+    weights = [
+        c.weight * (1.0 if c.latitudes_deg[0] <= latitude <= c.latitudes_deg[1] else 0.02) for c in COUNTRIES.values()
+    ]
+    left = rng.random() * sum(weights) * (1 - 1e-9)
+    return next(name for name, until in zip(COUNTRIES, accumulate(weights), strict=True) if left <= until)
 
 
 def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None) -> Appearance:
@@ -148,8 +151,8 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
     if latitude_deg is None or not math.isfinite(latitude_deg):
         latitude_deg = float(rng.choice((-1.0, 1.0)) * rng.triangular(0, 38, 66))
     u = rng.random
-    kind: Kind = ("satellite", "composite", "aerial")[int(np.searchsorted((0.66, 0.86), u()))]
-    bands: Bands = ("true", "infrared", "shortwave")[int(np.searchsorted((0.9, 0.98), u()))]
+    kind: Kind = ("satellite", "composite", "aerial")[bisect((0.66, 0.86), u())]
+    bands: Bands = ("true", "infrared", "shortwave")[bisect((0.9, 0.98), u())]
     country = _draw_country(latitude_deg, rng)
     land = COUNTRIES[country]
     azimuth, elevation = _draw_sun(latitude_deg, kind, rng)
@@ -182,7 +185,7 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         noise=float(rng.gamma(1.2, 0.006)),
         gamma=float(rng.uniform(0.7, 1.35)),
         gain=float(np.exp(rng.normal(np.log(3.4), 0.45))) if u() < 0.72 else 0.0,
-        jpeg_quality=int(rng.integers(55, 96)) if u() < 0.15 else 0,
+        jpeg_quality=int(rng.integers(55, 96)) if u() < 0.12 else 0,
     )
 
 

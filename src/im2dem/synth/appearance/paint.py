@@ -103,23 +103,28 @@ def ramp(x: Number, start: Number, per: Number) -> Number:
 
 
 @kernel
-def score(g: Ground, w: Weights, forest: Float, valley: Float, snow: Float) -> None:
+def score_row(g: Ground, r: int, w: Weights, rows: tuple[Float, Float, Float]) -> None:
     """How much a pixel is a place for trees, for fields and for snow; only the order of the values counts."""
-    for r in range(forest.shape[0]):
-        for c in range(forest.shape[1]):
-            slope = g.slope[r, c]
-            shady = w.pole * g.south[r, c] / (slope + np.float32(0.1))
-            height = (g.dem[r, c] - w.middle_m) * w.per_m
-            noise = g.patch[r, c]
-            forest[r, c] = (
-                w.by_hollow * g.hollow[r, c]
-                + w.by_pole * shady
-                + w.by_height * height
-                + w.by_stream * (g.stream[r, c] - np.float32(6))
-                + w.by_noise * noise
-            )
-            valley[r, c] = np.float32(0.7) * g.hollow[r, c] - slope * w.per_slope + w.freedom * noise
-            snow[r, c] = height + np.float32(0.3) * shady - np.float32(0.4) * slope + np.float32(0.25) * noise
+    trees, valley, snow = rows
+    dem, slope, south, hollow, stream, noise = g.dem[r], g.slope[r], g.south[r], g.hollow[r], g.stream[r], g.patch[r]
+    for c in range(trees.size):
+        trees[c] = w.by_pole * w.pole * south[c] / (slope[c] + np.float32(0.1)) + w.by_hollow * hollow[c]
+    for c in range(trees.size):
+        snow[c] = (dem[c] - w.middle_m) * w.per_m
+    for c in range(trees.size):
+        trees[c] += w.by_height * snow[c] + w.by_stream * (stream[c] - np.float32(6)) + w.by_noise * noise[c]
+    for c in range(trees.size):
+        valley[c] = np.float32(0.7) * hollow[c] - slope[c] * w.per_slope + w.freedom * noise[c]
+    for c in range(trees.size):
+        snow[c] += np.float32(0.25) * noise[c] - np.float32(0.4) * slope[c]
+        snow[c] += np.float32(0.3) * w.pole * south[c] / (slope[c] + np.float32(0.1))
+
+
+@kernel
+def score(g: Ground, w: Weights, out: Float) -> None:
+    """`score_row` of all rows, shape (3, row, col)."""
+    for r in range(out.shape[1]):
+        score_row(g, r, w, (out[0, r], out[1, r], out[2, r]))
 
 
 @kernel
@@ -195,6 +200,18 @@ def zone_row(g: Ground, r: int, k: Cover, height: Float, spare: Float) -> None:
 
 
 @kernel
+def tone_row(g: Ground, r: int, k: Cover, bare: Float, tone: Float) -> None:
+    """Share of bare ground in open land, and the fine grain of everything."""
+    other, patch, grain = g.other[r], g.patch[r], g.grain[r]
+    for c in range(bare.size):
+        share = np.float32(0.35) + np.float32(0.16) * other[c] + np.float32(0.3) * patch[c]
+        bare[c] = min(max(share, np.float32(0)), np.float32(1))
+    for c in range(tone.size):
+        t = np.float32(1) + k.texture * np.float32(0.22) * grain[c]
+        tone[c] = min(max(t, np.float32(0.4)), np.float32(1.8))
+
+
+@kernel
 def rock_row(g: Ground, r: int, k: Cover, height: Float, rock: Float, spare: Float) -> None:
     """Share of bare rock: where it is steep, and far above the trees."""
     slope, patch = g.slope[r], g.patch[r]
@@ -259,38 +276,74 @@ def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, va
 
 
 @kernel
+def light_row(g: Ground, r: int, sun: Sun, sunshine: Float, light: Float) -> None:
+    """Light relative to flat ground in full sun: Lambert's law, cast shadow (`sunshine`), sky."""
+    one = np.float32(1)
+    per_up = (one - sun.diffuse) / max(sun.up, np.float32(0.05))
+    slope, south, east, hollow = g.slope[r], g.south[r], g.east[r], g.hollow[r]
+    for c in range(light.size):
+        direct = max(south[c] * sun.south + east[c] * sun.east + sun.up, np.float32(0))
+        light[c] = direct * per_up * sunshine[c]
+    for c in range(light.size):
+        flat = one / np.sqrt(one + slope[c] * slope[c])
+        # half of the sky at a wall, and less in a hollow
+        sky = np.float32(0.5) + np.float32(0.5) * flat - np.float32(0.07) * hollow[c]
+        sky = min(max(sky, np.float32(0.2)), np.float32(1.2))
+        light[c] = one + sun.shading * (light[c] * flat + sun.diffuse * sky - one)
+
+
+@kernel
+def illuminate(g: Ground, sun: Sun, sunshine: Float, out: Float) -> None:
+    """`light_row` of all rows."""
+    for r in range(out.shape[0]):
+        light_row(g, r, sun, sunshine[r], out[r])
+
+
+@kernel
+def air_row(a: Float, light: Float, haze: Number, thin: Number, veil: Float) -> None:
+    """Albedo becomes radiance, in place: times light, plus haze, behind thin cloud of opacity thin x veil."""
+    if thin > np.float32(0):
+        for c in range(a.size):
+            a[c] = a[c] * light[c] * (np.float32(1) - veil[c]) + haze + thin * veil[c]
+    else:
+        for c in range(a.size):
+            a[c] = a[c] * light[c] + haze
+
+
+@kernel
 def paint(
     g: Ground,
-    scores: tuple[Float, Float, Float],
-    place: tuple[Cover, Parcels],
-    tables: tuple[Float, Float],
-    out: tuple[Float, Float],
+    place: tuple[Weights, Cover, Parcels, Sun],
+    tables: tuple[Float, Float, Float, Float],
+    sky: tuple[Float, Float],
+    radiance: Float,
 ) -> None:
-    """Albedo, shape (3, row, col), and share of water; `tables` are the palette and one period of rock strata.
+    """Radiance, shape (3, row, col).
 
-    Row by row and cover by cover: short loops over few arrays are what the compiler turns into vector code.
+    `tables` are the palette, one period of rock strata, haze and brightness of thin cloud per band; `sky` is the share
+    of direct sun and the opacity of thin cloud, each of a pixel. Row by row and cover by cover: short loops over few
+    arrays are what the compiler turns into vector code, and a row stays in the cache.
     """
-    k = place[0]
-    palette, strata = tables
-    albedo, wet = out
-    w = wet.shape[1]
-    rows = np.empty((13, w), np.float32)
+    weights, k, parcels, sun = place
+    palette, strata, haze, thin = tables
+    w = radiance.shape[2]
+    rows = np.empty((17, w), np.float32)
     height, high, rock, trees, bare = rows[0], rows[1], rows[2], rows[3], rows[4]
     green, river, valley, tone, sea = rows[5], rows[6], rows[7], rows[8], rows[9]
-    white, spare, layer = rows[10], rows[11], rows[12]
+    white, spare, layer, snowy, lake = rows[10], rows[11], rows[12], rows[13], rows[14]
+    light, water = rows[15], rows[16]
     farm = np.empty((3, w), np.float32)
     one = np.float32(1)
-    for r in range(wet.shape[0]):
-        slope, lake = g.slope[r], wet[r]
+    layer[:] = one
+    for r in range(radiance.shape[1]):
+        slope = g.slope[r]
         zone_row(g, r, k, height, spare)
+        score_row(g, r, weights, (trees, valley, snowy))
         ramp_row(height, k.treeline_m - np.float32(130), np.float32(1 / 260), high)
         rock_row(g, r, k, height, rock, spare)
-        ramp_row(scores[0][r], k.forest, k.per_forest, trees)
+        ramp_row(trees, k.forest, k.per_forest, trees)
         dim_row(trees, high)
         dim_row(trees, rock)
-        for c in range(w):
-            bare[c] = np.float32(0.35) + np.float32(0.16) * g.other[r, c] + np.float32(0.3) * g.patch[r, c]
-            bare[c] = min(max(bare[c], np.float32(0)), one)
         ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
         dim_row(green, rock)
         ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
@@ -298,21 +351,25 @@ def paint(
         for c in range(w):
             green[c] *= k.riparian
             river[c] *= k.river * spare[c]
-        ramp_row(scores[1][r], k.valley, k.per_valley, valley)
+        ramp_row(valley, k.valley, k.per_valley, valley)
         dim_row(valley, high)
         ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
         for c in range(w):
             valley[c] *= spare[c]
-            tone[c] = min(max(one + k.texture * np.float32(0.22) * g.grain[r, c], np.float32(0.4)), np.float32(1.8))
+        tone_row(g, r, k, bare, tone)
         water_row(g, r, k, lake, sea, spare)
-        snow_row(g, r, k, scores[2][r], (height, trees, spare), white)
+        snow_row(g, r, k, snowy, (height, trees, spare), white)
         dim_row(white, lake)
-        farm_row(g, r, place, palette, valley, farm)
-        for c in range(w):
-            at = int(abs(g.dem[r, c]) * k.strata_per_m + np.float32(0.8) * g.other[r, c] + np.float32(64))
-            layer[c] = one + k.strata * strata[at & 255]
+        farm_row(g, r, (k, parcels), palette, valley, farm)
+        if k.strata > np.float32(0):
+            for c in range(w):
+                at = int(abs(g.dem[r, c]) * k.strata_per_m + np.float32(0.8) * g.other[r, c] + np.float32(64))
+                layer[c] = one + k.strata * strata[at & 255]
+        light_row(g, r, sun, sky[0][r % sky[0].shape[0]], light)
+        water[:] = one
+        mix_row(light, lake, water)
         for i in range(3):
-            a = albedo[i, r]
+            a = radiance[i, r]
             for c in range(w):
                 a[c] = palette[OPEN, i] + bare[c] * (palette[GROUND, i] - palette[OPEN, i])
                 spare[c] = palette[ROCK, i] * layer[c]
@@ -327,35 +384,7 @@ def paint(
             lay_row(a, lake, palette[WATER, i])
             lay_row(a, sea, palette[SEA, i])
             lay_row(a, white, palette[SNOW, i])
-
-
-@kernel
-def illuminate(g: Ground, sun: Sun, sunshine: Float, wet: Float, out: Float) -> None:
-    """Light relative to flat ground in full sun: Lambert's law, cast shadow (`sunshine`), sky; even on water."""
-    one = np.float32(1)
-    per_up = one / max(sun.up, np.float32(0.05))
-    for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            slope = g.slope[r, c]
-            norm = np.sqrt(one + slope * slope)
-            direct = max(g.south[r, c] * sun.south + g.east[r, c] * sun.east + sun.up, np.float32(0)) / norm
-            # half of the sky at a wall, and less in a hollow
-            sky = np.float32(0.5) + np.float32(0.5) / norm - np.float32(0.07) * g.hollow[r, c]
-            sky = min(max(sky, np.float32(0.2)), np.float32(1.2))
-            light = (one - sun.diffuse) * direct * per_up * sunshine[r, c] + sun.diffuse * sky
-            light = one + sun.shading * (light - one)
-            out[r, c] = light + wet[r, c] * (one - light)
-
-
-@kernel
-def radiate(albedo: Float, light: Float, haze: Float, thin: Float, veil: Float) -> None:
-    """Albedo becomes radiance, in place: times light, plus haze (per band), behind thin cloud (`thin` times veil)."""
-    one = np.float32(1)
-    for i in range(3):
-        for r in range(light.shape[0]):
-            for c in range(light.shape[1]):
-                v = thin[i] * veil[r, c]
-                albedo[i, r, c] = albedo[i, r, c] * light[r, c] * (one - v) + haze[i] + v
+            air_row(a, light, haze[i], thin[i], sky[1][r % sky[1].shape[0]])
 
 
 @kernel

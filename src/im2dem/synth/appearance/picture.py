@@ -17,6 +17,8 @@ from .workspace import spare
 
 Float = NDArray[np.float32]
 LEAST_PX = 16
+# Shares are counted on every fourth pixel of every fourth row.
+THIN = 4
 
 
 def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
@@ -84,16 +86,9 @@ def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
     """
     dem = np.ascontiguousarray(dem, dtype=np.float32)
     ground = survey(dem, gsd_m, np.random.default_rng(0))
-    return _light(ground, gsd_m, look, np.zeros(dem.shape, np.float32)).copy()
-
-
-def _light(ground: paint.Ground, gsd_m: float, look: Appearance, wet: Float) -> Float:
-    if look.kind == "composite":  # many suns, whose shadows average out
-        sunshine = np.ones_like(wet)
-    else:
-        sunshine = cast_shadow(ground.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
-    out = spare("light", *wet.shape)
-    paint.illuminate(ground, _sun(look), sunshine, wet, out)
+    out = np.empty(dem.shape, np.float32)
+    sunshine = cast_shadow(dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
+    paint.illuminate(ground, _sun(look), sunshine, out)
     return out
 
 
@@ -101,7 +96,7 @@ def _ends(field: Float, share: float, width: float) -> tuple[float, float]:
     """Start and one over the width of a ramp that lifts the highest `share` of the pixels."""
     if share <= 0:
         return 1e9, 1.0
-    values = np.sort(field[::4, ::4], axis=None)
+    values = np.sort(field, axis=None)
     last = values.size - 1
     low, high = (float(values[int(min(max(1 - share + d, 0.0), 1.0) * last)]) for d in (-width / 2, width / 2))
     return low, 1.0 / max(high - low, 1e-4)
@@ -110,78 +105,96 @@ def _ends(field: Float, share: float, width: float) -> tuple[float, float]:
 def _palette(look: Appearance, rng: np.random.Generator) -> Float:
     """Reflectance of every cover in the picture's three bands, jittered, shape (cover, 3)."""
     land = COUNTRIES[look.country]
-    choice = int(rng.integers(3))
+    draws = rng.random(20).tolist()
+    choice = int(draws[0] * 3)
     river = ("gravel", "water", "turbid")[choice] if land.aridity < 0.6 else ("sand", "gravel", "water")[choice]
     riparian = "broadleaf" if land.aridity < 0.3 else "shrub" if land.aridity > 0.7 else "crop"
     names = [land.forest, land.open_land, land.ground, land.rock, land.alpine, "snow"]
-    names += [("water", "water", "shallow", "turbid")[int(rng.integers(4))], "water", "town", river, riparian, "gravel"]
-    names += [land.fields[i] for i in rng.integers(len(land.fields), size=16)]
+    names += [("water", "water", "shallow", "turbid")[int(draws[1] * 4)], "water", "town", river, riparian, "gravel"]
+    names += [land.fields[int(u * len(land.fields))] for u in draws[4:]]
     order = list(BAND_ORDER[look.bands])
     base = np.array([REFLECTANCE[name] for name in names], dtype=np.float32)[:, order]
     jitter = rng.normal(0, 0.16, (len(names), 1)) + rng.normal(0, 0.04, base.shape) + rng.normal(0, 0.12)
     jitter[paint.SNOW] *= 0.3
     # Covers of one place resemble each other more than the tables say: pixels are mixtures, and one dust lies on all.
-    likeness = np.array([0.55] * 5 + [0.0] * 3 + [0.3] * 4 + [0.5] * 16, dtype=np.float32)[:, None] * rng.random()
+    likeness = np.array([0.55] * 5 + [0.0] * 3 + [0.3] * 4 + [0.5] * 16, dtype=np.float32)[:, None] * np.float32(
+        draws[2]
+    )
     base += likeness * (base[[paint.FOREST, paint.OPEN, paint.GROUND]].mean(axis=0) - base)
     grey = base.mean(axis=1, keepdims=True)
-    base += np.float32(rng.uniform(-0.15, 0.4) if look.bands == "true" else 0.0) * (grey - base)
+    base += np.float32(0.55 * draws[3] - 0.15 if look.bands == "true" else 0.0) * (grey - base)
     return np.asarray(base * np.exp(jitter), dtype=np.float32)
 
 
-def _colour(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> tuple[Float, Float]:
-    """Albedo, shape (3, row, col), and share of water, shape (row, col)."""
-    shape = (ground.dem.shape[0], ground.dem.shape[1])
-    sample, steep = ground.dem[::8, ::8], float(ground.slope[::4, ::4].mean())
-    by = look.cover_by_relief
-    pole = 1.0 if look.latitude_deg >= 0 else -1.0
-    weights = paint.Weights(*map(np.float32, (
-        sample.mean(), 1 / (float(sample.std()) + 1.0), pole, by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5),
-        by * rng.normal(0.1, 0.6), by * 0.15, rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (steep + 0.02),
-        0.45 * (1.2 - by),
-    )))  # fmt: skip
-    trees, valleys, snow, wet = spare("scores", 4, *shape)
-    scores = (trees, valleys, snow)
-    paint.score(ground, weights, *scores)
+def _cover(scores: tuple[Float, Float, Float, Float], look: Appearance, rng: np.random.Generator) -> paint.Cover:
+    """Where covers begin: `scores` are those of trees, valleys and snow, and the depth of hollows, thinned out."""
+    trees, valleys, snow, hollows = scores
+    aridity = COUNTRIES[look.country].aridity
     stream = math.log2(look.river_from_px) if look.river_from_px > 0 else 99.0
-    cover = paint.Cover(*map(np.float32, (
-        *_ends(scores[0], look.forest_share, rng.uniform(0.15, 0.8)),
-        *_ends(scores[1], look.valley_share, 0.06),
-        *_ends(scores[2], look.snow_share, 0.1),
-        *_ends(ground.hollow, look.water_share, 0.02),
+    values = (
+        *_ends(trees, look.forest_share, rng.uniform(0.15, 0.8)),
+        *_ends(valleys, look.valley_share, 0.06),
+        *_ends(snow, look.snow_share, 0.1),
+        *_ends(hollows, look.water_share, 0.02),
         rng.uniform(0.55, 1.1), look.treeline_m, look.snowline_m, stream, rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
         1.5 - 3.0 * look.town_share if look.town_share > 0 else 1e9, look.texture,
-        0.12 * rng.random() * COUNTRIES[look.country].aridity, 1 / rng.uniform(2, 12),
-        look.water_share > 0, look.snow_share > 0, pole,
-    )))  # fmt: skip
+        0.12 * rng.random() * aridity if aridity > 0.3 else 0.0, 1 / rng.uniform(2, 12),
+        look.water_share > 0, look.snow_share > 0, 1.0 if look.latitude_deg >= 0 else -1.0,
+    )  # fmt: skip
+    return paint.Cover(*map(np.float32, values))
+
+
+def _weights(ground: paint.Ground, look: Appearance, rng: np.random.Generator) -> paint.Weights:
+    by = look.cover_by_relief
+    values = (
+        ground.dem.mean(), 1 / (float(ground.dem.std()) + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
+        by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.1, 0.6), by * 0.15,
+        rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (float(ground.slope.mean()) + 0.02), 0.45 * (1.2 - by),
+    )  # fmt: skip
+    return paint.Weights(*map(np.float32, values))
+
+
+def _parcels(gsd_m: float, rng: np.random.Generator) -> paint.Parcels:
     size = max(rng.uniform(150, 900) / gsd_m, 3.0)
     one, two = rng.uniform(0, np.pi, 2)
-    parcels = paint.Parcels(*map(np.float32, (
+    values = (
         1 / size, 1 / max(size * rng.uniform(0.4, 1.0), 2.5), math.cos(one), math.sin(one), math.cos(two),
         math.sin(two), min(rng.uniform(0, 25) / gsd_m, 1.5) / size, 0.25 * size,
-    )))  # fmt: skip
-    strata = bank("patch")[0, int(rng.integers(256)), :256]
-    albedo = spare("albedo", 3, *shape)
-    paint.paint(ground, scores, (cover, parcels), (_palette(look, rng), strata), (albedo, wet))
-    return albedo, wet
+    )  # fmt: skip
+    return paint.Parcels(*map(np.float32, values))
 
 
-def _atmosphere(radiance: Float, light_field: Float, look: Appearance, rng: np.random.Generator) -> None:
-    shape = light_field.shape
-    tint = np.array([(0.5, 0.75, 1.35, 0.25, 0.1)[i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
-    veil = np.zeros((1, 1), np.float32)
+def _radiance(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
+    """Light that leaves the land and the air above it, as reflectance, shape (3, row, col)."""
+    shape = (ground.dem.shape[0], ground.dem.shape[1])
+    thinned = paint.Ground(*(np.ascontiguousarray(field[::THIN, ::THIN]) for field in ground))
+    weights = _weights(thinned, look, rng)
+    scores = np.empty((3, *thinned.dem.shape), np.float32)
+    paint.score(thinned, weights, scores)
+    cover = _cover((scores[0], scores[1], scores[2], thinned.hollow), look, rng)
+    bands = list(BAND_ORDER[look.bands])
+    haze = np.array((0.5, 0.75, 1.35, 0.25, 0.1), dtype=np.float32)[bands] * np.float32(look.haze)
+    white = np.array(REFLECTANCE["cloud"], dtype=np.float32)[bands]
+    veil, thin = np.zeros((1, shape[1]), np.float32), np.zeros(3, np.float32)
     if look.veil > 0:
-        veil = np.clip(look.veil * (0.6 + 0.4 * _enlarged(noise("patch", shape, 5.0, rng, 1.5), shape)), 0, 0.7)
-    white = np.array([REFLECTANCE["cloud"][i] for i in BAND_ORDER[look.bands]], dtype=np.float32)
-    if veil.shape != shape:
-        veil = spare("veil", *shape)
-        veil.fill(0)
-    paint.radiate(radiance, light_field, look.haze * tint, white * np.float32(0.8), veil)
+        veil = _enlarged(noise("patch", shape, 5.0, rng, 1.5), shape)
+        veil = np.clip(np.float32(look.veil) * (np.float32(0.6) + np.float32(0.4) * veil), 0, 0.7)
+        thin = white * np.float32(0.8)
+    if look.kind == "composite":  # many suns, whose shadows average out
+        sunshine = np.ones((1, shape[1]), np.float32)
+    else:
+        sunshine = cast_shadow(ground.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
+    strata = bank("patch")[0, int(rng.integers(256)), :256]
+    radiance = spare("radiance", 3, *shape)
+    place_of = (weights, cover, _parcels(gsd_m, rng), _sun(look))
+    paint.paint(ground, place_of, (_palette(look, rng), strata, haze, thin), (sunshine, veil), radiance)
     if look.cloud_share > 0:
         puff = _enlarged(noise("patch", shape, rng.uniform(1.0, 4.0), rng), shape)
         far, azimuth = rng.uniform(4, 28), math.radians(look.sun_azimuth_deg)
         shadow = (round(far * math.cos(azimuth)), round(-far * math.sin(azimuth)))
-        ends = np.array(_ends(puff, look.cloud_share, 0.02), dtype=np.float32)
+        ends = np.array(_ends(puff[::THIN, ::THIN], look.cloud_share, 0.02), dtype=np.float32)
         paint.overcast(radiance, puff, ends, shadow, white)
+    return radiance
 
 
 def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -213,8 +226,7 @@ def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator)
     if dem.ndim != 2 or min(dem.shape) < LEAST_PX:
         raise UsageError(f"heights of shape {dem.shape} cannot be rendered; at least {LEAST_PX} x {LEAST_PX} is wanted")
     ground = survey(dem, gsd_m, rng)
-    radiance, wet = _colour(ground, gsd_m, look, rng)
-    _atmosphere(radiance, _light(ground, gsd_m, look, wet), look, rng)
+    radiance = _radiance(ground, gsd_m, look, rng)
     if look.blur_px > 0.25:
         near, far = (math.exp(-0.5 * (d / look.blur_px) ** 2) for d in (1, 2))
         total = 1 + 2 * (near + far)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -75,12 +76,11 @@ def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Genera
     stretch
         How much longer the features are along one (random) direction.
     """
-    u = rng.random(4)
+    u = rng.random(4).tolist()
     angle, step = 2 * np.pi * u[0], 2.0 / scale
-    c, s = np.cos(angle) * step, np.sin(angle) * step
+    c, s = math.cos(angle) * step, math.sin(angle) * step
     # far from zero, so that all coordinates are positive and truncation is floor
-    start = 16384 + BANK_PX * u[1:3]
-    at = np.array([start[0], start[1], c / stretch, s / stretch, -s, c])
+    at = np.array([16384 + BANK_PX * u[1], 16384 + BANK_PX * u[2], c / stretch, s / stretch, -s, c])
     out = spare(name, shape[0] // 2, shape[1] // 2)
     read_bank(bank(name)[int(u[3] * MEMBERS)], at, out)
     return out
@@ -88,8 +88,8 @@ def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Genera
 
 def place(name: str, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Float, int, int]:
     """A member of a bank, and a row and column where a piece of `shape` may begin; repeated if it is too small."""
-    member, row, col = (int(i) for i in rng.integers((MEMBERS, BANK_PX, BANK_PX)))
-    tile = bank(name)[member]
+    member, down, right = rng.random(3).tolist()
+    tile = bank(name)[int(member * MEMBERS)]
     if max(shape) > BANK_PX:
         tile = np.tile(tile, [-(-n // BANK_PX) for n in shape])
-    return tile, row % (tile.shape[0] - shape[0] + 1), col % (tile.shape[1] - shape[1] + 1)
+    return tile, int(down * (tile.shape[0] - shape[0] + 1)), int(right * (tile.shape[1] - shape[1] + 1))
