@@ -100,6 +100,7 @@ def test_there_are_pages():
         "sentinel-2",
         "tell-the-sun",
         "train-your-own",
+        "training-sets",
         "view-in-3d",
     }
 

@@ -75,5 +75,7 @@ def run(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     if result == INTERRUPTED:  # newer versions of typer return it
-        console.tell_error("im2dem: interrupted; no half-written output was left; predict goes on with --resume")
+        console.tell_error(
+            "im2dem: interrupted; no half-written output was left; predict goes on with --resume, builds and runs as they are"
+        )
     return result if isinstance(result, int) else 0

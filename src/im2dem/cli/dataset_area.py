@@ -46,10 +46,10 @@ from .dataset_build import (
     Threads,
 )
 
-Source = Annotated[str, typer.Option(help="stac (no account), gee (Earth Engine) or majortom.")]
+Source = Annotated[str, typer.Option(help="stac: a STAC API, no account.")]
 CatalogName = Annotated[
     str | None,
-    typer.Option(help="planetary-computer, earth-search or the address of a STAC API; for majortom its files'."),
+    typer.Option(help="planetary-computer, earth-search or the address of a STAC API."),
 ]
 Image = Annotated[str, typer.Option(help="sentinel-2 or landsat.")]
 Dates = Annotated[str | None, typer.Option(help="First/last day, e.g. 2023-01/2024-12; default: any.")]
@@ -57,7 +57,6 @@ Sun = Annotated[str, typer.Option(help="low: the date with the lowest sun, where
 HowComposed = Annotated[str | None, typer.Option(help="best, low-sun, median or medoid.")]
 SceneCloud = Annotated[float, typer.Option(help="Most cloud in a scene, percent, as the catalogue says.")]
 MostDates = Annotated[int, typer.Option(help="Dates looked at in a block.")]
-Project = Annotated[str | None, typer.Option(help="Google Cloud project, for Earth Engine.")]
 Memory = Annotated[float, typer.Option(help="Memory for blocks in work, MB.")]
 Tries = Annotated[int, typer.Option(help="Attempts at each read before it counts as failed.")]
 
@@ -84,7 +83,6 @@ def build(
     sun: Sun = "any",
     composite: HowComposed = None,
     most_dates: MostDates = 8,
-    project: Project = None,
     chip_cloud: MaxCloud = 2.0,
     max_void: MaxVoid = 1.0,
     max_water: MaxWater = 90.0,
@@ -117,7 +115,6 @@ def build(
             max_cloud,
             parse_composite(sun, composite),
             most_dates,
-            project,
             tries=tries,
         )
     )

@@ -14,7 +14,7 @@ from im2dem.io.stac_catalogs import find_catalog
 
 from .build_area import AreaSource
 
-SOURCES = ("stac", "gee", "majortom")
+SOURCES = ("stac",)
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,15 @@ class SourceOptions:
     Parameters
     ----------
     source
-        "stac", "gee" or "majortom".
+        "stac".
     catalog
-        Name or address of a STAC API; address of the Major TOM files.
+        Name or address of a STAC API.
     image, dem
         Collections by their short names; `dem` may be a file.
     days
         First and last day, or None.
     most_cloud_percent, composite, most_dates
         As in `StacSource`.
-    project
-        Google Cloud project, for Earth Engine.
     readers, tries
         Scenes at a time, attempts at each.
     """
@@ -47,7 +45,6 @@ class SourceOptions:
     most_cloud_percent: float = 20.0
     composite: Composite = "best"
     most_dates: int = 8
-    project: str | None = None
     readers: int = 4
     tries: int = 5
 
