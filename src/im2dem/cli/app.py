@@ -76,6 +76,6 @@ def run(args: list[str] | None = None) -> int:
         result = INTERRUPTED
     if result == INTERRUPTED:  # newer versions of typer return it
         console.tell_error(
-            "im2dem: interrupted; no half-written output was left; predict goes on with --resume, builds and runs as they are"
+            "im2dem: interrupted; nothing half-written was left; predict goes on with --resume, a build or a run as it is"
         )
     return result if isinstance(result, int) else 0
