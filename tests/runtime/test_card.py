@@ -73,6 +73,9 @@ def test_a_card_survives_its_file(tmp_path):
         ("sigma_scale", 0),
         ("limits", "many"),
         ("metrics", []),
+        ("sun_sector_deg", [90]),
+        ("sun_sector_deg", [90, 120]),
+        ("sun_sector_deg", [300, 400]),
     ],
 )
 def test_wrong_values_are_named(tmp_path, key, value):
@@ -81,6 +84,14 @@ def test_wrong_values_are_named(tmp_path, key, value):
     with pytest.raises(ModelError, match=key) as caught:
         load_card(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_card_may_say_where_the_sun_stood(tmp_path):
+    card = replace(CARD, sun_sector_deg=(90.0, 180.0))
+    save_card(card, tmp_path / "card.json")
+    assert load_card(tmp_path / "card.json") == card
+    old = {key: value for key, value in CARD.to_dict().items() if key != "sun_sector_deg"}
+    assert ModelCard.from_dict(old).sun_sector_deg is None
 
 
 def test_unknown_and_missing_keys_are_named():

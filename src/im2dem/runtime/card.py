@@ -62,6 +62,9 @@ class ModelCard:
         How the predicted sigma was put right on held-out regions, where more than `sigma_scale` is known.
     deepness
         Metadata keys of the QGIS plugin Deepness, as written into the ONNX file.
+    sun_sector_deg
+        Where the sun always stood in training, from and to, degrees clockwise from the top of the picture; tiles under
+        another sun are turned so that it stands there. None: any sun.
 
     Raises
     ------
@@ -92,9 +95,10 @@ class ModelCard:
     inputs: tuple[str, ...] = ("image", "condition")
     sigma_calibration: Mapping[str, Any] = field(default_factory=dict)
     deepness: Mapping[str, Any] = field(default_factory=dict)
+    sun_sector_deg: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs"):
+        for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs", "sun_sector_deg"):
             value = getattr(self, key)
             if isinstance(value, list):  # JSON has no tuples
                 object.__setattr__(self, key, tuple(value))
@@ -193,6 +197,11 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sigma_calibration": (lambda v: isinstance(v, Mapping), "an object"),
     "metrics": (lambda v: isinstance(v, Mapping), "an object"),
     "deepness": (lambda v: isinstance(v, Mapping), "an object"),
+    # Quarter turns bring any sun into a quadrant, but not into less.
+    "sun_sector_deg": (
+        lambda v: v is None or (_is_range(v) and 0 <= v[0] and v[1] <= 360 and v[1] - v[0] >= 90),
+        "null, or two angles from 0 to 360, at least 90 apart",
+    ),
 }
 
 

@@ -19,7 +19,7 @@ there is a point. The relief then includes channel 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
 from im2dem.core.scaling import SLOPE_UNIT
+from im2dem.core.sun import turn_sun, turns_into
 
 from .card import load_card, verified_onnx
 
@@ -148,6 +149,7 @@ class OnnxModel:
                 f"the card of {self.card.name} says inputs {', '.join(self.card.inputs)}, the file takes "
                 f"{', '.join(sorted(takes))}; they do not belong together"
             )
+        self._turn, self._told = _turned(condition, self.card.sun_sector_deg)
         # Heights leave in metres, or in pixel sizes where nobody knows how large a pixel is.
         self._scale = np.float32(SLOPE_UNIT * (condition.gsd_m or 1.0))
 
@@ -208,9 +210,10 @@ class OnnxModel:
                 f"the model {self.card.name} wants batches (n, {own}, t, t) of the bands "
                 f"{', '.join(self.card.bands)}, got the shape {batch.shape}"
             )
+        batch = self._turn.apply(batch)
         inputs = {"image": np.ascontiguousarray(batch[:, :own], np.float32)}
         if self._has_condition:
-            inputs["condition"] = self.condition.vector()
+            inputs["condition"] = self._told.vector()
         level = np.zeros((len(batch), 1, 1), np.float32)
         has_prior = np.zeros(len(batch), np.bool_)
         if batch.shape[1] > own:
@@ -231,7 +234,37 @@ class OnnxModel:
         # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
         np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
         out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale
-        return out
+        return self._turn.undo(out)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How tiles are laid for the net: quarter turns counter-clockwise, then mirrored east-west."""
+
+    quarters: int = 0
+    mirror_ew: bool = False
+
+    def apply(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        turned = np.rot90(tiles, self.quarters, axes=(-2, -1)) if self.quarters else tiles
+        return turned[..., ::-1] if self.mirror_ew else turned
+
+    def undo(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        turned = tiles[..., ::-1] if self.mirror_ew else tiles
+        return np.ascontiguousarray(np.rot90(turned, -self.quarters, axes=(-2, -1)) if self.quarters else turned)
+
+
+def _turned(condition: Condition, sector_deg: tuple[float, float] | None) -> tuple[_Turn, Condition]:
+    """The first turn that brings the sun where the net knows it, and what the net is told of the turned picture."""
+    azimuth = condition.sun_azimuth_deg
+    if sector_deg is None or azimuth is None:
+        return _Turn(), condition
+    turn = _Turn(*turns_into(sector_deg, azimuth % 360.0)[0])
+    # A latitude goes with a sun in the south or north: east and west have none, and half a turn changes its sign.
+    latitude = None if condition.latitude_deg is None or turn.quarters % 2 else condition.latitude_deg
+    if latitude is not None and turn.quarters == 2:
+        latitude = -latitude
+    told = replace(condition, sun_azimuth_deg=turn_sun(azimuth, turn.quarters, turn.mirror_ew), latitude_deg=latitude)
+    return turn, told
 
 
 def _guide_of(
