@@ -207,7 +207,7 @@ def tone_row(g: Ground, r: int, k: Cover, bare: Float, tone: Float) -> None:
         share = np.float32(0.35) + np.float32(0.16) * other[c] + np.float32(0.3) * patch[c]
         bare[c] = min(max(share, np.float32(0)), np.float32(1))
     for c in range(tone.size):
-        t = np.float32(1) + k.texture * np.float32(0.22) * grain[c]
+        t = np.float32(1) + k.texture * np.float32(0.18) * grain[c]
         tone[c] = min(max(t, np.float32(0.4)), np.float32(1.8))
 
 
@@ -396,7 +396,7 @@ def overcast(radiance: Float, puff: Float, at: Float, shadow: tuple[int, int], w
         a = min(max(r - shadow[0], 0), h - 1)
         for c in range(w):
             b = min(max(c - shadow[1], 0), w - 1)
-            dark = one - np.float32(0.72) * ramp(puff[a, b], at[0], at[1])
+            dark = one - np.float32(0.55) * ramp(puff[a, b], at[0], at[1])
             cover = ramp(puff[r, c], at[0], at[1])
             thick = np.float32(0.8) + np.float32(0.2) * ramp(puff[r, c], at[0], at[1] * np.float32(0.3))
             for i in range(3):

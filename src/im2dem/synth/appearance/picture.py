@@ -126,14 +126,23 @@ def _palette(look: Appearance, rng: np.random.Generator) -> Float:
     return np.asarray(base * np.exp(jitter), dtype=np.float32)
 
 
-def _cover(scores: tuple[Float, Float, Float, Float], look: Appearance, rng: np.random.Generator) -> paint.Cover:
-    """Where covers begin: `scores` are those of trees, valleys and snow, and the depth of hollows, thinned out."""
+def _cover(
+    scores: tuple[Float, Float, Float, Float], evenness: float, look: Appearance, rng: np.random.Generator
+) -> paint.Cover:
+    """Where covers begin: `scores` are those of trees, valleys and snow, and the depth of hollows, thinned out.
+
+    `evenness` is 1 on a plain, 0 in hills.
+    """
     trees, valleys, snow, hollows = scores
     aridity = COUNTRIES[look.country].aridity
     stream = math.log2(look.river_from_px) if look.river_from_px > 0 else 99.0
+    # a plain is nearly all farmed, whatever share of a valley would be
+    farmed = (
+        look.valley_share * (1 + evenness * (0.9 / max(look.valley_share, 0.1) - 1)) * (1 - 0.7 * aridity * evenness)
+    )
     values = (
         *_ends(trees, look.forest_share, rng.uniform(0.15, 0.8)),
-        *_ends(valleys, look.valley_share, 0.06),
+        *_ends(valleys, min(farmed, 0.95), 0.06),
         *_ends(snow, look.snow_share, 0.1),
         *_ends(hollows, look.water_share, 0.02),
         rng.uniform(0.55, 1.1), look.treeline_m, look.snowline_m, stream, rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
@@ -149,7 +158,7 @@ def _weights(ground: paint.Ground, look: Appearance, rng: np.random.Generator) -
     values = (
         ground.dem.mean(), 1 / (float(ground.dem.std()) + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
         by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.1, 0.6), by * 0.15,
-        rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (float(ground.slope.mean()) + 0.02), 0.45 * (1.2 - by),
+        rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (float(ground.slope.mean()) + 0.02), 0.3 * (1.2 - by),
     )  # fmt: skip
     return paint.Weights(*map(np.float32, values))
 
@@ -171,7 +180,9 @@ def _radiance(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.rand
     weights = _weights(thinned, look, rng)
     scores = np.empty((3, *thinned.dem.shape), np.float32)
     paint.score(thinned, weights, scores)
-    cover = _cover((scores[0], scores[1], scores[2], thinned.hollow), look, rng)
+    cover = _cover(
+        (scores[0], scores[1], scores[2], thinned.hollow), max(0.0, 1 - float(thinned.slope.mean()) / 0.08), look, rng
+    )
     bands = list(BAND_ORDER[look.bands])
     haze = np.array((0.5, 0.75, 1.35, 0.25, 0.1), dtype=np.float32)[bands] * np.float32(look.haze)
     white = np.array(REFLECTANCE["cloud"], dtype=np.float32)[bands]
@@ -192,7 +203,7 @@ def _radiance(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.rand
         puff = _enlarged(noise("patch", shape, rng.uniform(1.0, 4.0), rng), shape)
         far, azimuth = rng.uniform(4, 28), math.radians(look.sun_azimuth_deg)
         shadow = (round(far * math.cos(azimuth)), round(-far * math.sin(azimuth)))
-        ends = np.array(_ends(puff[::THIN, ::THIN], look.cloud_share, 0.02), dtype=np.float32)
+        ends = np.array(_ends(puff[::THIN, ::THIN], look.cloud_share, 0.04), dtype=np.float32)
         paint.overcast(radiance, puff, ends, shadow, white)
     return radiance
 

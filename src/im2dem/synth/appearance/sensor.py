@@ -11,6 +11,8 @@ from PIL import Image
 from .gate import kernel
 
 Float = NDArray[np.float32]
+# Mean logarithm of the white of red, green and blue in scenes that people stretched, from the real chips' means.
+BALANCE = (0.03, -0.07, -0.2)
 
 
 @kernel
@@ -71,8 +73,9 @@ def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tupl
         sample = np.sort(radiance[:, ::8, ::8].reshape(3, -1), axis=1)
         # nobody chooses a stretch that burns out most of the land
         white = max(1 / gain, float(sample[:, int(0.8 * sample.shape[1])].mean()) * rng.uniform(1.1, 2.4))
-        low = np.minimum(sample[:, 8], rng.uniform(0.0, 0.05)) * rng.uniform(0, 1) * np.ones(3)
-        high = low + np.exp(rng.normal(0, 0.04 if joint else 0.1, 3)) * white
+        low = np.minimum(sample[:, sample.shape[1] // 128], rng.uniform(0.0, 0.05)) * rng.uniform(0, 1) * np.ones(3)
+        # what is shown is mostly balanced towards grey: the land itself is redder and less blue
+        high = low + np.exp(rng.normal(BALANCE, 0.06 if joint else 0.12)) * white
     else:
         sample = np.sort(radiance[:, ::5, ::5].reshape(1 if joint else 3, -1), axis=1)
         n = sample.shape[1]
