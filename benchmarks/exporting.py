@@ -25,9 +25,10 @@ import trimesh
 from numpy.typing import NDArray
 from pydelatin import Delatin
 
+from im2dem.core.ground import ground_basis
 from im2dem.core.mesh import GridMesh, bounded_mesh, regular_mesh
 from im2dem.pipeline.export import ExportOptions, export_file
-from im2dem.pipeline.export_source import ground_axes, open_heights
+from im2dem.pipeline.export_source import open_heights
 
 REPEATS = 3
 VALIDATE = (
@@ -103,7 +104,7 @@ def meshes(heights: NDArray[np.float32], bound: float) -> list[dict[str, Any]]:
 def models(dem: Path, image: Path | None, bound: float, folder: Path) -> list[dict[str, Any]]:
     """GLB and STL beside trimesh fed with the full grid."""
     with open_heights(dem) as model:
-        heights, axes = model.read(model.grid.window), ground_axes(model.grid)
+        heights, axes = model.read(model.grid.window), ground_basis(model.grid)[:2]
 
     def trimesh_only(kind: str) -> Path:
         path = folder / f"trimesh.{kind}"

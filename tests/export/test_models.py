@@ -19,7 +19,7 @@ from im2dem.core import mesh
 from im2dem.core.errors import UsageError
 from im2dem.export.glb import TexturedSurface, write_glb
 from im2dem.export.obj import material, write_obj
-from im2dem.export.picture import jpeg, tinted_relief, to_rgb8
+from im2dem.export.picture import jpeg, tinted_relief
 from im2dem.export.print3d import write_3mf, write_stl
 
 VIEWER = Path(__file__).parents[2] / "viewer"
@@ -189,15 +189,7 @@ def test_glb_too_large_for_its_format(monkeypatch):
         glb_bytes(surface())
 
 
-def test_pictures_for_the_eye():
-    bands = np.array([[[0.0, 0.5]], [[0.1, 0.6]], [[0.2, np.nan]]], dtype=np.float32)
-    rgb = to_rgb8(bands)
-    assert rgb.shape == (1, 2, 3)
-    assert rgb[0, 1, 2] == 128
-    assert (rgb[0, 0] <= rgb[0, 1]).all()
-    kept = np.full((3, 2, 2), 77, dtype=np.float32)
-    assert (to_rgb8(kept) == 77).all()
-    assert (to_rgb8(np.full((1, 2, 2), np.nan, dtype=np.float32)) == 128).all()
+def test_gaps_are_black_in_a_tinted_relief():
     hole = heights((9, 9))
     hole[3, 3] = np.nan
     assert (tinted_relief(hole, (10, 10))[3, 3] == 0).all()

@@ -14,9 +14,10 @@ from affine import Affine
 
 from im2dem.core.errors import GridMismatchError, InputError, NoDataError, UsageError
 from im2dem.core.grid import Grid
+from im2dem.core.ground import ground_basis
 from im2dem.core.raster import Raster
 from im2dem.core.sun import solar_position
-from im2dem.web.page import PageOptions, build_page, ground_basis
+from im2dem.web.page import PageOptions, build_page
 from im2dem.web.payload import decode_heights
 
 UTM = "EPSG:32633"

@@ -12,9 +12,10 @@ from PIL import Image
 
 from im2dem.core.errors import GridMismatchError
 from im2dem.core.grid import Grid
+from im2dem.core.preview import to_rgb8
 from im2dem.core.raster import Raster
 from im2dem.web.drape import drape
-from im2dem.web.picture import encode_picture, to_rgb8
+from im2dem.web.picture import encode_picture
 
 UTM = "EPSG:32633"
 
@@ -28,32 +29,6 @@ def ramp(height, width):
     red = np.broadcast_to(np.linspace(0, 250, width), (height, width))
     green = np.broadcast_to(np.linspace(0, 250, height)[:, None], (height, width))
     return np.stack([red, green, np.full((height, width), 90)]).astype(np.float32)
-
-
-def test_eight_bit_values_stay_and_gaps_become_grey():
-    data = ramp(6, 9)
-    data[:, 2, 3] = np.nan
-    rgb = to_rgb8(data)
-    assert rgb.shape == (6, 9, 3)
-    np.testing.assert_array_equal(rgb[2, 3], 128)
-    np.testing.assert_array_equal(rgb[0, -1], [250, 0, 90])
-
-
-@pytest.mark.parametrize("scale", [1 / 255, 40.0])
-def test_reflectance_and_sixteen_bits_are_stretched_with_one_scale_for_all_bands(scale):
-    data = ramp(60, 60) * np.float32(scale)
-    rgb = to_rgb8(data).astype(int)
-    assert rgb.max() > 240
-    assert rgb.min() < 10
-    middle = rgb[30, 30]
-    # Equal red and green stay equal: no band is stretched by itself.
-    assert abs(middle[0] - middle[1]) <= 2
-
-
-def test_one_band_is_grey_and_nothing_at_all_is_too():
-    grey = to_rgb8(np.full((1, 2, 2), 77, np.float32))
-    np.testing.assert_array_equal(grey, 77)
-    np.testing.assert_array_equal(to_rgb8(np.full((3, 2, 2), np.nan, np.float32)), 128)
 
 
 def test_encoded_picture_fits_its_room_and_its_size():

@@ -237,6 +237,7 @@ def solid(points: Points, triangles: Triangles, base_z: float) -> tuple[Points, 
         raise UsageError(f"the bottom at {base_z:g} must lie below the lowest point at {points[:, 2].min():g}")
     edges = boundary_edges(triangles)
     count = len(points)
+    below: NDArray[np.integer]
     if _is_box_rim(points, edges):
         rim, at = np.unique(edges, return_inverse=True)
         below = count + at.reshape(edges.shape)

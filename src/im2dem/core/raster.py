@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .errors import GridMismatchError
 from .grid import Grid, Window
+from .preview import preview_png
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +64,7 @@ class Raster:
         if inside is not None:
             out[(slice(None), *inside.slices(window))] = self.data[(slice(None), *inside.slices())]
         return out
+
+    def _repr_png_(self) -> bytes:
+        """A small picture of it, for a notebook."""
+        return preview_png(self.data, self.grid.pixel_size_m())

@@ -1,4 +1,4 @@
-"""Pictures for the eye: eight bits, and the JPEG that a textured model carries."""
+"""What is draped over a model where there is no picture, and the JPEG that a model carries."""
 
 from __future__ import annotations
 
@@ -10,36 +10,8 @@ from PIL import Image
 
 from im2dem.core.terrain import hypsometric_tint, multidirectional_hillshade
 
-_NO_DATA_GREY = 128
 _QUALITY = 88
 _DARKEST = 0.35
-
-
-def to_rgb8(data: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture for the eye.
-
-    Parameters
-    ----------
-    data
-        Shape (band, row, col), NaN = no data; the first three bands are red, green and blue, a lone one is grey. Values
-        within 0..255 of which one passes 2 are kept; all others are stretched between their 1st and 99th percentile,
-        all bands alike, so that hues stay.
-
-    Returns
-    -------
-    Shape (row, col, 3), no data grey.
-    """
-    bands = data[:3] if len(data) >= 3 else np.repeat(data[:1], 3, axis=0)
-    finite = np.isfinite(bands)
-    sample = bands[finite]
-    if sample.size == 0:
-        return np.full((*data.shape[1:], 3), _NO_DATA_GREY, dtype=np.uint8)
-    low, high = float(sample.min()), float(sample.max())
-    if low < 0 or high > 255 or high <= 2:
-        low, high = (float(v) for v in np.percentile(sample[:: max(1, sample.size // 1_000_000)], [1, 99]))
-        bands = (bands - low) * np.float32(255 / (high - low if high > low else 1.0))
-    grey = np.where(finite, bands, _NO_DATA_GREY)
-    return np.moveaxis(np.clip(np.rint(grey), 0, 255).astype(np.uint8), 0, -1)
 
 
 def tinted_relief(

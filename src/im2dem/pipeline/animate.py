@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import InputError, NoDataError, UsageError
 from im2dem.core.grid import Grid
+from im2dem.core.ground import ground_basis
 from im2dem.export.animation import KINDS, require_video, write_animation
 from im2dem.export.contact_sheet import Snapshot, draw_sheet
 from im2dem.export.picture import tinted_relief
 from im2dem.export.renderer import Camera, lit_block, render
 from im2dem.io.atomic import check_target
 
-from .export_source import ground_axes, new_file, open_heights, picture_over, whole_heights
+from .export_source import new_file, open_heights, picture_over, whole_heights
 
 _PLEASANT_RELIEF = 0.075
 _GAMMA = 0.85
@@ -131,7 +132,7 @@ def animate_file(
         if not np.isfinite(heights).any():
             raise NoDataError(f"{dem}: not one pixel has a height; check its nodata value, or give another DEM")
         said = model.heights
-    east, south = (math.hypot(*axis) for axis in ground_axes(grid))
+    east, south = (math.hypot(*axis) for axis in ground_basis(grid)[:2])
     exaggeration = options.exaggeration or _pleasant(heights, (east, south))
     if image is not None:
         rgb = _stretched(picture_over(image, _extent_of_centres(grid), 2 * options.size_px))

@@ -35,7 +35,7 @@ from im2dem.io.environment import gdal_env, quiet_georeference
 from im2dem.io.georeference import file_crs
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, block_mean, new_file, pixel_size, positions, require_place, whole_heights
+from .export_source import HeightModel, new_file, pixel_size, positions, require_place, whole_heights
 
 _CONTOURS_MAX_PX = 8193
 _HALO = 1
@@ -111,11 +111,7 @@ def _resampled(model: HeightModel, side: int, fill_m: float, upside_down: bool) 
     """side x side heights, the outer ones at the outer pixel centres: bilinear, after block means where it shrinks."""
     height, width = model.grid.shape
     factor = max(1, max(height, width) // (2 * side))
-    step = max(1, _ROWS // factor) * factor
-    parts = [
-        block_mean(model.read(Window(row, 0, min(step, height - row), width)), factor) for row in range(0, height, step)
-    ]
-    heights = np.nan_to_num(np.concatenate(parts), nan=fill_m)
+    heights = np.nan_to_num(model.reduced(factor), nan=fill_m)
     rows, cols = heights.shape
     at_row = np.linspace(0, rows - 1, side)[:: -1 if upside_down else 1]
     at_col = np.linspace(0, cols - 1, side)

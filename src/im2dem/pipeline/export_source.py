@@ -22,8 +22,8 @@ from pyproj import Transformer
 
 from im2dem.core.errors import GridMismatchError, Im2DemError, UsageError
 from im2dem.core.grid import Grid, Window
-from im2dem.core.protocols import RasterReader
-from im2dem.export.picture import to_rgb8
+from im2dem.core.preview import to_rgb8
+from im2dem.core.reduction import read_reduced, reduction_factor
 from im2dem.io.atomic import check_target, output_error, publish
 from im2dem.io.environment import gdal_env, quiet_georeference
 from im2dem.io.geotiff import open_dem, open_reader
@@ -33,7 +33,6 @@ from im2dem.io.warp import warp_to_grid
 
 log = logging.getLogger("im2dem")
 
-_STRIP_PX = 4_000_000
 _ASPECT_TOLERANCE = 0.01
 _EDGE_POINTS = 21
 _MARGIN_PX = 3
@@ -71,6 +70,11 @@ class HeightModel:
     def read(self, window: Window) -> NDArray[np.float32]:
         """Heights of a window in metres (pixel sizes when no scale is known), shape (row, col), NaN = no data."""
         heights: NDArray[np.float32] = self.reader.read(window)[0] * np.float32(self.metres or 1.0)
+        return heights
+
+    def reduced(self, factor: int) -> NDArray[np.float32]:
+        """All heights as means of blocks of `factor` pixels a side."""
+        heights: NDArray[np.float32] = read_reduced(self.reader, factor)[0] * np.float32(self.metres or 1.0)
         return heights
 
 
@@ -121,54 +125,13 @@ def whole_heights(model: HeightModel, max_px: int, tell: bool = True) -> tuple[N
     Heights (row, col) in metres, NaN = no data; their grid; the side of a block in pixels (1: as they are).
     """
     grid = model.grid
-    factor = -(-max(grid.shape) // max_px)
+    factor = reduction_factor(grid.shape, max_px)
     if factor > 1 and tell:
         log.warning(
             "the DEM has %d x %d pixels; blocks of %d x %d are averaged for this format (--max-px changes that)",
             *grid.shape, factor, factor,
         )  # fmt: skip
-    coarse = grid.coarsen(factor)
-    if factor == 1:
-        return model.read(grid.window), coarse, 1
-    step = factor * max(1, _STRIP_PX // (grid.width * factor))
-    strips = [
-        block_mean(model.read(Window(row, 0, min(step, grid.height - row), grid.width)), factor)
-        for row in range(0, grid.height, step)
-    ]
-    return np.concatenate(strips), coarse, factor
-
-
-def block_mean(heights: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Means of blocks, shape (row, col) to (ceil(row / factor), ceil(col / factor)).
-
-    NaN where fewer than half of a block's pixels have a height, so that coasts neither grow nor shrink.
-    """
-    height, width = heights.shape
-    rows, cols = -(-height // factor), -(-width // factor)
-    padded = np.full((rows * factor, cols * factor), np.nan, dtype=np.float32)
-    padded[:height, :width] = heights
-    blocks = padded.reshape(rows, factor, cols, factor)
-    valid = np.isfinite(blocks)
-    count = valid.sum(axis=(1, 3))
-    total = np.where(valid, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
-    inside = np.minimum(factor, height - factor * np.arange(rows))[:, None] * np.minimum(
-        factor, width - factor * np.arange(cols)
-    )
-    enough = (count > 0) & (2 * count >= inside)
-    return np.where(enough, total / np.maximum(count, 1), np.nan).astype(np.float32)
-
-
-def ground_axes(grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(east, north) that one column and one row lead on the ground, metres; pixels when no scale is known."""
-    t = grid.transform
-    step = math.sqrt(abs(t.determinant))
-    x, y = t @ (grid.width / 2, grid.height / 2)
-    upright = Grid((1, 1), Affine(step, 0, x - step / 2, 0, -step, y + step / 2), grid.crs)
-    size = upright.pixel_size_m()
-    if size is None:
-        return (1.0, 0.0), (0.0, -1.0)
-    east, north = size[0] / step, size[1] / step
-    return (t.a * east, t.d * north), (t.b * east, t.e * north)
+    return model.reduced(factor), grid.coarsen(factor), factor
 
 
 def pixel_size(grid: Grid) -> tuple[float, float]:
@@ -248,7 +211,7 @@ def picture_over(image: str | os.PathLike[str], grid: Grid, max_px: int) -> NDAr
                     f"{grid.width}: without a georeference in both they must agree in aspect ratio; georeference both"
                 )
         factor = max(1, max(window.shape) // max_px)
-        data, source = _reduced(reader, window, factor)
+        data, source = read_reduced(reader, factor, window), reader.grid.crop(window).coarsen(factor)
     # The picture's own detail over this extent, not more.
     detail = max(source.shape) / max(grid.shape)
     scale = min(max(detail, 1e-6), max_px / max(grid.shape))
@@ -259,15 +222,6 @@ def picture_over(image: str | os.PathLike[str], grid: Grid, max_px: int) -> NDAr
         return to_rgb8(data)
     resized = Image.fromarray(to_rgb8(data)).resize((size[1], size[0]), Image.Resampling.LANCZOS)
     return np.asarray(resized)
-
-
-def _reduced(reader: RasterReader, window: Window, factor: int) -> tuple[NDArray[np.float32], Grid]:
-    step = factor * max(1, _STRIP_PX // (window.width * factor))
-    strips = []
-    for row in range(0, window.height, step):
-        part = Window(window.row_off + row, window.col_off, min(step, window.height - row), window.width)
-        strips.append(np.stack([block_mean(band, factor) for band in reader.read(part)]))
-    return np.concatenate(strips, axis=1), reader.grid.crop(window).coarsen(factor)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import NoDataError, UsageError
 from im2dem.core.grid import Grid
+from im2dem.core.ground import ground_basis
 from im2dem.core.mesh import GridMesh, bounded_mesh, solid, with_skirt
 from im2dem.export.glb import TexturedSurface, write_glb
 from im2dem.export.obj import material, write_obj
@@ -19,7 +20,7 @@ from im2dem.export.print3d import write_3mf, write_stl
 from im2dem.io.atomic import check_target
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, ground_axes, new_file, picture_over, pixel_size, whole_heights
+from .export_source import HeightModel, new_file, picture_over, pixel_size, whole_heights
 
 _MAX_PX = 4097
 _PICTURE_PX = 4096
@@ -38,7 +39,7 @@ def export_model(model: HeightModel, target: Path, options: ExportOptions) -> tu
     error = options.max_error_m if options.max_error_m is not None else _default_error(heights)
     mesh = bounded_mesh(heights, error)
     z_factor = options.z_factor or 1.0
-    points, triangles = mesh.placed(*ground_axes(grid), z_factor)
+    points, triangles = mesh.placed(*ground_basis(grid)[:2], z_factor)
     uv = mesh.uv
     middle = _middle(points)
     points = points - (0, 0, middle[2])
@@ -74,7 +75,7 @@ def export_print(model: HeightModel, target: Path, options: ExportOptions) -> tu
     row_cuts, col_cuts, block = _cuts(heights.shape, (rows, cols))
     mesh = bounded_mesh(heights, error, block)
     z_factor = options.z_factor or 1.0
-    points, _ = mesh.placed(*ground_axes(grid), z_factor)
+    points, _ = mesh.placed(*ground_basis(grid)[:2], z_factor)
     longest = float((points[:, :2].max(axis=0) - points[:, :2].min(axis=0)).max())
     scale = (options.size_mm or 150.0) / longest
     low = float(points[:, 2].min())
@@ -91,7 +92,7 @@ def export_print(model: HeightModel, target: Path, options: ExportOptions) -> tu
     }
     for (r, c), path in zip(names, paths, strict=True):
         part = mesh.part((row_cuts[r], row_cuts[r + 1]), (col_cuts[c], col_cuts[c + 1]))
-        corners, triangles = part.placed(*ground_axes(grid), z_factor)
+        corners, triangles = part.placed(*ground_basis(grid)[:2], z_factor)
         corners = (corners - (*_middle(corners)[:2], low)) * scale
         body = solid(corners, triangles, -base)
         body = (body[0] + (0, 0, base), body[1])  # stands on the bed

@@ -21,6 +21,7 @@ from pyproj import Transformer
 from im2dem.core.errors import NoDataError, OutputExistsError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.mesh import bounded_mesh
+from im2dem.core.reduction import block_mean
 from im2dem.export.pmtiles import write_pmtiles
 from im2dem.export.quantized_mesh import TileExtent, write_quantized_mesh
 from im2dem.export.terrain_rgb import ENCODINGS, tile_png
@@ -28,7 +29,7 @@ from im2dem.io.atomic import check_target, output_error
 from im2dem.io.warp import warp_to_grid
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, block_mean, new_file, require_place, window_over
+from .export_source import HeightModel, new_file, require_place, window_over
 
 _TILE_PX = 256
 _HALF_WORLD_M = math.pi * 6_378_137.0
@@ -78,12 +79,7 @@ class Sampler:
                 finer, finer_grid = self._overview(factor // 2)
                 self._coarse[factor] = block_mean(finer, 2), finer_grid.coarsen(2)
             else:
-                step = factor * max(1, 4_000_000 // (grid.width * factor))
-                parts = [
-                    block_mean(self.model.read(Window(row, 0, min(step, grid.height - row), grid.width)), factor)
-                    for row in range(0, grid.height, step)
-                ]
-                self._coarse[factor] = np.concatenate(parts), grid.coarsen(factor)
+                self._coarse[factor] = self.model.reduced(factor), grid.coarsen(factor)
         return self._coarse[factor]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from im2dem.core.reduction import block_mean
+
 from .payload import Field, encode_heights
-from .reduction import block_mean
 
 TILE_PX = 512
 _BORDER_PX = 1
@@ -62,7 +63,7 @@ def detail_members(heights: NDArray[np.float32], ratio: int) -> tuple[dict[str, 
     tiles: dict[str, Field] = {}
     part = ratio // 2
     while part >= 1:
-        level = block_mean(heights[None], part)[0]
+        level = block_mean(heights, part)
         for row, col, block in _blocks(level):
             if np.isfinite(block[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX]).any():
                 tiles[f"tile-{len(levels)}-{row}-{col}"] = encode_heights(block, step=step)

@@ -14,16 +14,16 @@ from pyproj.exceptions import CRSError
 
 from im2dem.core.errors import GridMismatchError
 from im2dem.core.grid import Grid
+from im2dem.core.preview import NO_DATA_GREY, to_rgb8
 from im2dem.core.protocols import RasterReader
+from im2dem.core.reduction import read_reduced, reduction_factor
 from im2dem.io.warp import Method, warp_to_grid
 
 from .overlap import cropped_to, same_crs
-from .picture import to_rgb8
-from .reduction import read_reduced, reduction_factor
 
 # Closer aspect ratios are one picture at two sizes: rounding a side of 100 pixels moves the ratio this much.
 _ASPECT_TOLERANCE = 0.01
-_GREY = (128, 128, 128)
+_GREY = (NO_DATA_GREY,) * 3
 # A picture whose pixels are this much smaller than those wanted is averaged instead of sampled.
 _MUCH_FINER = 1.5
 

@@ -14,15 +14,16 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from im2dem.core.errors import InputError, UsageError
 from im2dem.core.grid import Grid
+from im2dem.core.ground import ground_basis
 from im2dem.core.protocols import RasterReader
 from im2dem.core.raster import Raster
+from im2dem.core.reduction import block_mean, read_reduced, reduction_factor
 from im2dem.core.sun import solar_position
 
 from .detail import detail_members, halvings
@@ -30,7 +31,6 @@ from .drape import drape
 from .payload import PAYLOAD_FORMAT, PAYLOAD_VERSION, encode_heights
 from .picture import encode_picture
 from .place import place_members
-from .reduction import block_mean, read_reduced, reduction_factor
 from .truth import truth_members, truth_on_mesh
 
 # What a page may weigh, and the least that is left for the picture when the heights are pure noise.
@@ -248,26 +248,6 @@ def automatic_exaggeration(heights: NDArray[np.float32], payload: dict[str, Any]
     if payload["grid"]["unit"] == "px" and wanted < 1:
         return float(f"{wanted:.1g}")
     return max(step for step in _STEPS if step <= max(wanted, 1.0))
-
-
-def ground_basis(grid: Grid) -> tuple[tuple[float, float], tuple[float, float], str]:
-    """Where one column and one row lead on the ground: (east, north) of each, and their unit "m" or "px".
-
-    Rotation, shear, mirroring and degrees are all in it; without a georeference a column is one unit
-    east and a row one unit south.
-    """
-    t = grid.transform
-    step = math.sqrt(abs(t.determinant))
-    x, y = t @ (grid.width / 2, grid.height / 2)
-    # One upright pixel of the same area at the middle: its size gives metres per unit of x and of y.
-    upright = Affine(step, 0, x - step / 2, 0, -step, y + step / 2)
-    size = Grid((1, 1), upright, grid.crs).pixel_size_m()
-    if size is None:
-        if grid.crs is None:
-            return (1.0, 0.0), (0.0, -1.0), "px"
-        return (t.a / step, t.d / step), (t.b / step, t.e / step), "px"
-    east, north = size[0] / step, size[1] / step
-    return (t.a * east, t.d * north), (t.b * east, t.e * north), "m"
 
 
 def _grid_members(grid: Grid, factor: int) -> dict[str, Any]:

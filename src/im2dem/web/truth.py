@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from im2dem.core.errors import GridMismatchError, InputError, NoDataError
 from im2dem.core.grid import Grid
 from im2dem.core.protocols import RasterReader
+from im2dem.core.reduction import read_reduced
 from im2dem.io.warp import Method, warp_to_grid
 
 from .overlap import cropped_to
 from .payload import encode_heights
-from .reduction import read_reduced
 
 # A truth this much finer than the mesh is averaged over each pixel; a coarser one is interpolated.
 _MUCH_FINER = 1.5

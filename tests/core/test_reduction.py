@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from im2dem.core import reduction
 from im2dem.core.errors import UsageError
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
-from im2dem.web import reduction
-from im2dem.web.reduction import block_mean, read_reduced, reduction_factor
+from im2dem.core.reduction import block_mean, read_reduced, reduction_factor
 
 
 def by_definition(data, factor):
