@@ -99,6 +99,15 @@ def test_weights_without_a_guide_start_one_that_ignores_it(chips: Chips, recipe:
         Run(recipe(network={"widths": [4, 6], "embedding": 8}), CPU).start_from(tmp_path / "plain" / "checkpoint.pt")
 
 
+def test_a_guided_net_without_its_guide_is_what_it_makes_of_an_empty_one() -> None:
+    net = ReliefNet(ReliefNetConfig(widths=(4, 6), embedding=8, guide=True)).eval()
+    image, condition = torch.rand(2, 3, 64, 64), torch.rand(1, 8)
+    with torch.no_grad():
+        wanted = net(image, condition, torch.zeros(2, 4, 64, 64))
+        np.testing.assert_allclose(net.without_guide()(image, condition), wanted, atol=1e-6)
+    assert not net.without_guide().config.guide
+
+
 def test_a_guided_net_is_exported_with_its_third_input(tmp_path: Path) -> None:
     net = ReliefNet(ReliefNetConfig(widths=(4, 6), embedding=8, guide=True)).eval()
     to_onnx(net, tmp_path / "m.onnx")

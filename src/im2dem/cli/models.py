@@ -51,11 +51,14 @@ def export(
     name: Annotated[str | None, typer.Option(help="Name of the model; default: that of the folder.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
     weights: Annotated[str, typer.Option(help="best or last.")] = "best",
+    guide: Annotated[bool, typer.Option(help="Keep the input for known heights, where the net has one.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the folder.")] = False,
 ) -> None:
     """Make model.onnx and its card of a training run; refuses when ONNX and torch differ."""
     export_run = extras.train_room("export").export_run
-    card = export_run(run, output, name=name or output.name, licence=licence, weights=weights, overwrite=overwrite)
+    card = export_run(
+        run, output, name=name or output.name, licence=licence, weights=weights, guide=guide, overwrite=overwrite
+    )
     console.say(f"model    {output}  ({card.name}, sha256 {card.sha256[:12]})")
 
 

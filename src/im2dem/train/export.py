@@ -103,9 +103,24 @@ def export_run(
     name: str,
     licence: str = "Apache-2.0",
     weights: str = "best",
+    guide: bool = True,
     overwrite: bool = False,
 ) -> ModelCard:
     """Make a model folder of a run.
+
+    Parameters
+    ----------
+    run_folder, output
+        Folder of the run; folder of the model, made when it is not there.
+    name, licence
+        For the card.
+    weights
+        "best" by validation, or "last".
+    guide
+        False: a net that was trained with a guide becomes one that takes the picture alone; its heights are those of
+        an empty guide.
+    overwrite
+        Whether a model that is there may be replaced.
 
     Raises
     ------
@@ -127,14 +142,16 @@ def export_run(
     output.mkdir(parents=True, exist_ok=True)
     target = check_target(output / ONNX_NAME, overwrite)
     run = load_run(checkpoint, torch.device("cpu"))
+    net = run.ema if guide else run.ema.without_guide()
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / ONNX_NAME
-        to_onnx(run.ema, path)
-        difference = check_parity(run.ema, path)
+        to_onnx(net, path)
+        difference = check_parity(net, path)
         write_bytes(target, path.read_bytes(), overwrite=overwrite)
     card = _card(run.recipe, run.best, name, licence)
     card = replace(
         card,
+        inputs=("image", "condition", "guide") if net.config.guide else ("image", "condition"),
         sha256=file_sha256(target),
         training_data=tuple(_training_data(run_folder)),
         metrics={**card.metrics, "parity_slope_units": difference},
@@ -160,6 +177,7 @@ def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> Mode
         gsd_range_m=(8.0, 240.0),
         scaling={"percentiles": [1.0, 99.0]},
         min_px=64,
+        sun_sector_deg=None if recipe.augment.sun_sector_deg == (0.0, 360.0) else recipe.augment.sun_sector_deg,
         sigma_scale=float(best.get("sigma_scale", 1.0)),
         amplitude_scale=float(best.get("amplitude_scale", 1.0)),
         limits=LIMITS,

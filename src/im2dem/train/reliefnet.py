@@ -15,7 +15,7 @@ Ronneberger et al. (2015), U-Net, arXiv:1505.04597. Perez et al. (2018), FiLM, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -182,6 +182,16 @@ class ReliefNet(nn.Module):
         if guide is not None:
             relief = relief + guide[:, :1]
         return torch.cat([relief, log_b + log_amplitude], dim=1)
+
+    def without_guide(self) -> ReliefNet:
+        """The same net for pictures alone: what it makes of an empty guide."""
+        if not self.config.guide:
+            return self
+        net = ReliefNet(replace(self.config, guide=False))
+        stem = "encoder.stem.weight"
+        weights = self.state_dict()
+        net.load_state_dict({**weights, stem: weights[stem][:, :-GUIDE_CHANNELS]})
+        return net.eval()
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Take up weights of a net of the same sizes; one without a guide gives a guided net that ignores it at first.
