@@ -21,7 +21,7 @@ from im2dem.core.raster import Raster
 from im2dem.io.atomic import check_target, write_bytes, write_text
 from im2dem.io.cog import CogOptions, write_raster
 from im2dem.synth.noise import Lattice, NoiseOptions, noise
-from im2dem.synth.recipes import find_recipe, make_terrain, make_tile, masks
+from im2dem.synth.recipes import find_recipe, masks, shape_terrain, shape_tile
 
 MOST_SIDE_PX = 16385
 
@@ -64,23 +64,37 @@ class TerrainOptions:
 def generate_terrain(options: TerrainOptions, progress: Callable[[int, int], None] | None = None) -> Raster:
     """A landscape, or a tile of an endless world, as a raster with one band "height" in metres.
 
+    Parameters
+    ----------
+    options
+        What to make.
+    progress
+        Called with (steps done, steps in all).
+
     Raises
     ------
     MissingDependencyError
         Numba is not installed and the landscape is large.
     """
+    return _generate(options, progress)[0]
+
+
+def _generate(
+    options: TerrainOptions, progress: Callable[[int, int], None] | None
+) -> tuple[Raster, NDArray[np.float32]]:
+    """The raster, and the heights before loose material moved."""
     gsd_m = find_recipe(options.recipe).gsd_m if options.gsd_m is None else options.gsd_m
     n = options.size_px
     if options.tile is None:
         lattice = Lattice((n, n), gsd_m)
-        dem = make_terrain(options.recipe, lattice, options.seed, progress)
+        shaped = shape_terrain(options.recipe, lattice, options.seed, progress)
     else:
         col, row = options.tile
         lattice = Lattice((n, n), gsd_m, row * n, col * n)
-        dem = make_tile(options.recipe, lattice, options.seed)
+        shaped = shape_tile(options.recipe, lattice, options.seed)
     local = Grid.local((n, n), gsd_m)
     grid = replace(local, transform=Affine(gsd_m, 0, lattice.col0 * gsd_m, 0, -gsd_m, -lattice.row0 * gsd_m))
-    return Raster(dem[None], grid, ("height",), "m", None)
+    return Raster(shaped.dem[None], grid, ("height",), "m", None), shaped.start
 
 
 def write_terrain(
@@ -107,7 +121,7 @@ def write_terrain(
     side_car = check_target(target.with_name(target.name + ".json"), options.overwrite)
     if colour is not None:
         check_target(colour, options.overwrite)
-    raster = generate_terrain(options, progress)
+    raster, start = _generate(options, progress)
     dem = raster.band("height")
     tags = {
         "TIFFTAG_SOFTWARE": f"im2dem {__version__}",
@@ -123,7 +137,7 @@ def write_terrain(
     if masks_folder is not None:
         folder = Path(masks_folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, values in masks(dem, raster.grid.gsd_m or 1.0).items():
+        for name, values in masks(dem, raster.grid.gsd_m or 1.0, start).items():
             unit = {"slope": "deg", "flow": "km2"}.get(name, "1")
             mask = Raster(values[None], raster.grid, (name,), unit)
             written[name] = str(write_raster(folder / f"{name}.tif", mask, options=cog))

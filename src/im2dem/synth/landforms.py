@@ -16,15 +16,16 @@ def dune_field(lattice: Lattice, seed: int) -> F64:
     """Crescent ridges across a west wind, metres: a long windward side, a slip face, crests that end and fork."""
     x, y = lattice.points()
     total = np.zeros(lattice.shape)
-    for k, (length_m, height_m) in enumerate(((420.0, 24.0), (110.0, 4.0))):
+    for k, (length_m, height_m) in enumerate(((420.0, 46.0), (120.0, 6.0))):
         bend = NoiseOptions(length_m * 1.7, 3, gain=0.4)
         # Crests bend slowly along the wind and more quickly across it.
         phase = x / length_m + 1.5 * noise_at(x * 0.6, y, seed + 11 * k, bend, np.float64)
         u = phase - np.floor(phase)
-        windward = u / 0.74
-        lee = (1.0 - u) / 0.26
+        windward = u / 0.84
+        lee = (1.0 - u) / 0.16
+        # A rounded foot and a sharp crest.
         profile = np.minimum(windward, lee)
-        profile = profile * profile * (3.0 - 2.0 * profile)
+        profile = profile * profile * (1.6 - 0.6 * profile)
         sand = np.clip(
             0.62 + 1.1 * noise(lattice, seed + 5 + 11 * k, NoiseOptions(length_m * 2.6, 3), np.float64), 0.05, 1.3
         )
@@ -41,29 +42,35 @@ def volcano_cone(lattice: Lattice, seed: int) -> F64:
     distance = np.hypot(x - x.mean(), y - y.mean()) * (1.0 + 0.16 * wander) / reach
     top_m = 0.30 * reach
     flank = top_m * np.maximum(1.0 - distance, 0.0) ** 1.7
-    rim = 0.055
+    rim = 0.075
     crater = np.clip((rim - distance) / rim, 0.0, 1.0)
     rough = noise(lattice, seed + 4, NoiseOptions(reach * 0.12, 6), np.float64) * 0.03 * top_m
-    return np.asarray(flank - crater * 0.10 * top_m + rough * np.clip(1.2 - distance, 0.0, 1.0))
+    return np.asarray(flank - crater * 0.16 * top_m + rough * np.clip(1.2 - distance, 0.0, 1.0))
 
 
-def terraces(dem: F64, lattice: Lattice, seed: int, bed_m: float = 110.0) -> F64:
-    """A tableland with a winding canyon whose walls are steps of hard and soft beds, metres."""
+def canyon_cut(lattice: Lattice, seed: int) -> F64:
+    """Depth of a winding gorge with side valleys below a tableland, metres."""
     x, y = lattice.points()
     wave = 9000.0
-    course = 0.16 * wave * noise_at(x, y * 0.0 + 0.37, seed + 21, NoiseOptions(wave * 0.45, 4), np.float64) * 6.0
-    rough = noise(lattice, seed + 22, NoiseOptions(wave * 0.22, 7), np.float64)
-    middle = float(y.mean())
-    off = np.abs(y - middle - course) / wave + 0.16 * rough
-    depth_m = 1150.0 * np.clip(1.0 - off / 0.36, 0.0, 1.0) ** 0.8
-    side = noise(lattice, seed + 23, NoiseOptions(wave * 0.3, 6, shape="ridged"), np.float64)
-    depth_m = depth_m + 330.0 * np.clip(side - 0.05, 0.0, 1.0) * np.clip(1.3 - off, 0.0, 1.0)
-    z = dem - depth_m
-    step = (z + 12.0 * rough) / bed_m
-    base = np.floor(step)
-    t = step - base
-    cliff = np.clip((t - 0.62) / 0.38, 0.0, 1.0)
-    return np.asarray((base + 0.30 * t + 0.70 * cliff * cliff * (3.0 - 2.0 * cliff)) * bed_m)
+    bends = noise_at(x, y * 0.0 + 0.37, seed + 21, NoiseOptions(wave * 0.4, 4), np.float64)
+    rough = noise(lattice, seed + 22, NoiseOptions(wave * 0.2, 7), np.float64)
+    off = np.abs(y - float(y.mean()) - 0.32 * wave * bends) / wave + 0.14 * rough
+    gorge = 900.0 * np.clip(1.0 - off / 0.24, 0.0, 1.0) ** 0.7
+    side = noise(lattice, seed + 23, NoiseOptions(wave * 0.24, 6, shape="ridged"), np.float64)
+    return np.asarray(gorge + 420.0 * np.clip(side - 0.1, 0.0, 1.0) * np.clip(1.2 - 2.2 * off, 0.0, 1.0))
+
+
+def terraces(dem: F64, lattice: Lattice, seed: int, bed_m: float = 120.0) -> F64:
+    """Hard beds as cliffs and soft ones as benches, metres; the sum of a hard and a soft bed stays."""
+    # Beds lie almost level and differ in thickness: two sets of steps that do not repeat together.
+    dip = 14.0 * noise(lattice, seed + 24, NoiseOptions(6000.0, 3), np.float64)
+    out = dem + dip
+    for bed, hard in ((bed_m, 0.6), (bed_m * 0.381, 0.35)):
+        whole = np.floor(out / bed)
+        t = out / bed - whole
+        cliff = np.clip((t - 0.68) / 0.32, 0.0, 1.0)
+        out = (whole + (1.0 - hard) * t + hard * cliff * cliff * (3.0 - 2.0 * cliff)) * bed
+    return np.asarray(out - dip)
 
 
 def widen_valleys(dem: F64, gsd_m: float, least_area_km2: float = 2.5) -> F64:

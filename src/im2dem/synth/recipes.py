@@ -19,7 +19,7 @@ from im2dem.core.errors import UsageError
 
 from .erosion import REACH_PX, Hydraulic, hydraulic, thermal
 from .hydrology import drainage, flow_accumulation
-from .landforms import dune_field, terraces, volcano_cone, widen_valleys
+from .landforms import canyon_cut, dune_field, terraces, volcano_cone, widen_valleys
 from .noise import Lattice, NoiseOptions, noise, warped
 from .stream_power import Rivers, evolve
 
@@ -46,7 +46,7 @@ class Recipe:
     uplift
         How unequal uplift is, 0 (even) to 1.
     form
-        "", or what else shapes it: "dunes", "volcano", "terraces", "glacier".
+        "", or what else shapes it: "dunes", "volcano", "terraces", "table", "glacier".
     gsd_m
         Pixel size that suits it.
     """
@@ -64,37 +64,38 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "alps": Recipe(
-        "high mountains, sharp ridges, deep valleys", 900, 1200, NoiseOptions(14000, 8), Rivers(150, 37), gsd_m=30
+        "high mountains, sharp ridges, deep valleys", 900, 1200, NoiseOptions(9000, 8),
+        Rivers(150, 44, 0.95, 0.12), 44, gsd_m=30,
     ),
     "hills": Recipe(
-        "rounded, forested hills", 120, 250, NoiseOptions(6000, 7), Rivers(22, 26, 0.5, last_steps=6), 30, 0.4, gsd_m=30
+        "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.45), 35, 0.5, gsd_m=30
     ),
     "dunes": Recipe("a sand sea", 12, 300, NoiseOptions(9000, 3), None, 33, form="dunes", gsd_m=5),
     "badlands": Recipe(
-        "bare clay cut by gullies", 30, 700, NoiseOptions(700, 7), Rivers(9, 42, 0.05, steps=24), 44, 0.3, gsd_m=2
+        "bare clay cut by gullies", 30, 700, NoiseOptions(500, 7), Rivers(7, 48, 0.85, 0.08, 30), 46, 0.5, gsd_m=2
     ),
     "canyon": Recipe(
-        "layered rock cut by a river", 90, 1700, NoiseOptions(12000, 6), Rivers(0, 40, 0.02, 20, 3, 0.15), 50, 0,
+        "layered rock cut by a river", 90, 1700, NoiseOptions(9000, 6), Rivers(10, 50, 0.5, 0.05, 10, 3, 0.1), 54, 0,
         "terraces", 15,
     ),
     "volcano": Recipe(
-        "a stratovolcano with radial gullies", 60, 600, NoiseOptions(5000, 7), Rivers(0, 36, 0.1, 8, 2, 0.06), 36, 0,
-        "volcano", 30,
+        "a stratovolcano with radial gullies", 60, 600, NoiseOptions(5000, 6), Rivers(6, 38, 0.3, 0.25, 10, 3, 0.06),
+        38, 0, "volcano", 30,
     ),
     "islands": Recipe(
-        "an archipelago; the sea is at 0", 900, -150, NoiseOptions(16000, 8), Rivers(60, 33, 0.15, 30, 3, 0.3, 0.0), 36,
-        gsd_m=30,
+        "an archipelago; the sea is at 0", 520, 30, NoiseOptions(3800, 8),
+        Rivers(75, 40, 0.6, 0.2, 30, 4, 0.3, 0.0), 40, gsd_m=30,
     ),
     "plateau": Recipe(
-        "a tableland with valleys cut into its rim", 110, 1500, NoiseOptions(15000, 7),
-        Rivers(6, 34, 0.1, 14, 2, 0.12), 36, 0.2, gsd_m=30,
+        "a tableland with valleys cut into its rim", 260, 1500, NoiseOptions(9000, 7),
+        Rivers(8, 40, 0.3, 0.15, 10, 2, 0.05), 40, 0.2, "table", 30,
     ),
     "glacial": Recipe(
-        "mountains with trough valleys of glaciers", 900, 1200, NoiseOptions(16000, 8), Rivers(170, 40), 46, 0.6,
-        "glacier", 30,
+        "mountains with trough valleys of glaciers", 900, 1200, NoiseOptions(10000, 8), Rivers(170, 48, 1.0, 0.12), 50,
+        0.6, "glacier", 30,
     ),
     "plains": Recipe(
-        "low country with shallow valleys", 22, 120, NoiseOptions(12000, 7), Rivers(1.8, 12, 0.4, 30, 4), 15, 0.4,
+        "low country with shallow valleys", 40, 120, NoiseOptions(6000, 7), Rivers(3.0, 20, 0.05, 0.4, 30, 4), 20, 0.5,
         gsd_m=30,
     ),
 }  # fmt: skip
@@ -111,6 +112,65 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise UsageError(f"there is no recipe {name!r}; choose one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Shaped:
+    """Land, and what it was before rain and slides moved loose material.
+
+    Parameters
+    ----------
+    dem, start
+        Heights after and before, float32 (row, col), metres.
+    """
+
+    dem: NDArray[np.float32]
+    start: NDArray[np.float32]
+
+
+def shape_terrain(recipe: str, lattice: Lattice, seed: int, progress: Progress | None = None) -> Shaped:
+    """A whole landscape, with its state before the last processes.
+
+    Parameters
+    ----------
+    recipe, lattice, seed, progress
+        As in `make_terrain`.
+
+    Returns
+    -------
+    See `Shaped`; `dem` is what `make_terrain` gives.
+
+    Raises
+    ------
+    UsageError
+        No such recipe.
+    MissingDependencyError
+        A large landscape without Numba.
+    """
+    chosen = find_recipe(recipe)
+    around = _with_margin(lattice, max(16, min(lattice.shape) // 8))
+    z = _initial(chosen, around, seed)
+    if chosen.rivers is not None:
+        z = evolve(
+            around,
+            lambda level: _initial(chosen, level, seed),
+            lambda level: _uplift(chosen, level, seed),
+            chosen.rivers,
+            seed,
+            progress or (lambda done, total: None),
+        )
+    if chosen.form == "glacier":
+        z = widen_valleys(z, around.step_m)
+    if chosen.form == "terraces":
+        z = terraces(z, around, seed)
+    start = z
+    if chosen.rivers is not None:
+        z = hydraulic(z, around.step_m, Hydraulic(10)).dem
+    z = _core(thermal(z, around.step_m, chosen.rest_deg, 12), around, lattice)
+    if chosen.rivers is not None:
+        # The order matters: rounding to float32 comes last, and the rise of a filled pit survives it.
+        z = drainage(z, chosen.rivers.sea_m).filled
+    return Shaped(z.astype(np.float32), _core(start, around, lattice).astype(np.float32))
 
 
 def make_terrain(recipe: str, lattice: Lattice, seed: int, progress: Progress | None = None) -> NDArray[np.float32]:
@@ -139,26 +199,28 @@ def make_terrain(recipe: str, lattice: Lattice, seed: int, progress: Progress | 
     MissingDependencyError
         A large landscape without Numba.
     """
+    return shape_terrain(recipe, lattice, seed, progress).dem
+
+
+def shape_tile(recipe: str, lattice: Lattice, seed: int) -> Shaped:
+    """A part of an endless world, with its state before erosion; see `make_tile`.
+
+    Raises
+    ------
+    UsageError
+        No such recipe.
+    MissingDependencyError
+        A large tile without Numba.
+    """
     chosen = find_recipe(recipe)
-    around = _with_margin(lattice, max(16, min(lattice.shape) // 8))
-    z = _initial(chosen, around, seed)
+    rain = Hydraulic(24)
+    slides = 16
+    around = _with_margin(lattice, REACH_PX * (rain.passes + slides))
+    start = z = _endless(chosen, around, seed)
     if chosen.rivers is not None:
-        z = evolve(
-            around,
-            lambda level: _initial(chosen, level, seed),
-            lambda level: _uplift(chosen, level, seed),
-            chosen.rivers,
-            seed,
-            progress or (lambda done, total: None),
-        )
-    if chosen.form == "glacier":
-        z = widen_valleys(z, around.step_m)
-    z = thermal(z, around.step_m, chosen.rest_deg, 20)
-    z = _core(z, around, lattice)
-    if chosen.rivers is not None:
-        # The order matters: rounding to float32 comes last, and the rise of a filled pit survives it.
-        z = drainage(z, chosen.rivers.sea_m).filled
-    return z.astype(np.float32)
+        z = hydraulic(z, around.step_m, rain).dem
+    z = thermal(z, around.step_m, chosen.rest_deg, slides)
+    return Shaped(*(_core(part, around, lattice).astype(np.float32) for part in (z, start)))
 
 
 def make_tile(recipe: str, lattice: Lattice, seed: int) -> NDArray[np.float32]:
@@ -182,15 +244,7 @@ def make_tile(recipe: str, lattice: Lattice, seed: int) -> NDArray[np.float32]:
     MissingDependencyError
         A large tile without Numba.
     """
-    chosen = find_recipe(recipe)
-    rain = Hydraulic(24)
-    slides = 16
-    around = _with_margin(lattice, REACH_PX * (rain.passes + slides))
-    z = _endless(chosen, around, seed)
-    if chosen.rivers is not None:
-        z = hydraulic(z, around.step_m, rain).dem
-    z = thermal(z, around.step_m, chosen.rest_deg, slides)
-    return _core(z, around, lattice).astype(np.float32)
+    return shape_tile(recipe, lattice, seed).dem
 
 
 def terrain_source(recipe: str, seed: int, size_px: int = 1024, gsd_m: float | None = None) -> NDArray[np.float32]:
@@ -232,8 +286,9 @@ def masks(
     area_px = flow_accumulation(drainage(z))
     wetness = np.clip((np.log(area_px * gsd_m / (rise + 0.01)) - 4.0) / 10.0, 0, 1)
     before = ndimage.uniform_filter(z, 31) if start is None else np.asarray(start, dtype=np.float64)
-    gained = np.clip((z - before if start is not None else before - z) / (4 * gsd_m), 0, 1)
-    deposit = gained * np.clip(1 - slope / 20.0, 0, 1)
+    # A hollow among its surroundings may hold sediment; where the start is known, what was gained is sediment.
+    gained = (before - z) / (4 * gsd_m) if start is None else (z - before) / (0.05 * gsd_m)
+    deposit = np.clip(gained, 0, 1) * np.clip(1 - slope / 20.0, 0, 1)
     rock = np.clip((slope - 32.0) / 10.0, 0, 1)
     low, high = np.percentile(z, [5, 99])
     line = max(1800.0, low + 0.6 * (high - low))
@@ -272,13 +327,17 @@ def _initial(recipe: Recipe, lattice: Lattice, seed: int) -> F64:
     if recipe.form == "volcano":
         return z + volcano_cone(lattice, seed)
     if recipe.form == "terraces":
-        return terraces(z, lattice, seed)
+        return z - canyon_cut(lattice, seed)
+    if recipe.form == "table":
+        # Hard rock above, cut off level: the rim stands where the land would have been higher.
+        return np.asarray(np.minimum(z, recipe.base_m + 0.1 * (z - recipe.base_m)))
     return z
 
 
 def _endless(recipe: Recipe, lattice: Lattice, seed: int) -> F64:
     if recipe.rivers is None or recipe.form in ("volcano", "terraces"):
-        return _initial(replace(recipe, form="dunes" if recipe.form == "dunes" else ""), lattice, seed)
+        z = _initial(replace(recipe, form="dunes" if recipe.form == "dunes" else ""), lattice, seed)
+        return terraces(z * 3.0 - 2.0 * recipe.base_m, lattice, seed) if recipe.form == "terraces" else z
     crests = replace(recipe.noise, shape="ridged", wavelength_m=recipe.noise.wavelength_m * 0.5, octaves=9)
     return _initial(recipe, lattice, seed) + recipe.relief_m * 0.6 * warped(
         lattice, seed + 1, crests, crests.wavelength_m * 0.2, dtype=np.float64
@@ -289,6 +348,9 @@ def _uplift(recipe: Recipe, lattice: Lattice, seed: int) -> F64:
     wave = NoiseOptions(recipe.noise.wavelength_m * 0.8, 4)
     uneven = 0.5 + 1.2 * noise(lattice, seed + 77, wave, np.float64)
     lift = 1.0 - recipe.uplift + recipe.uplift * np.clip(uneven, 0.0, 1.2)
+    # Rock of unequal hardness, down to the pixel: harder rock stands steeper.
+    rock = noise(lattice, seed + 78, NoiseOptions(recipe.noise.wavelength_m * 0.2, 8, gain=0.7), np.float64)
+    lift = lift * np.clip(1.0 + 1.1 * rock, 0.3, 1.8)
     if recipe.rivers is not None and recipe.rivers.sea_m is not None:
         lift = lift * np.clip((_initial(recipe, lattice, seed) + 100.0) / 300.0, 0.0, 1.0)
     return np.asarray(lift)

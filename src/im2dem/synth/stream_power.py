@@ -1,11 +1,14 @@
 """Mountains by rivers: uplift, stream power solved implicitly, slopes that fail, soil creep; coarse to fine.
 
-Time is counted so that erodibility is 1: a river in equilibrium falls ``steepness / sqrt(drained area)``.
+Time is counted so that erodibility is 1: a river in equilibrium falls ``steepness / (sqrt(drained area) + c)``, where
+c is such that the slope comes to `Rivers.head_slope` where nothing is drained. Without it every hillside stands at the
+angle of failure, and the land looks folded from paper.
 
 Source
 ------
 Braun & Willett (2013), doi:10.1016/j.geomorph.2012.10.008 (implicit solution in the order of flow, n = 1, m = 1/2);
-Cordonnier et al. (2016), doi:10.1111/cgf.12820 (uplift maps for landscapes).
+Cordonnier et al. (2016), doi:10.1111/cgf.12820 (uplift maps for landscapes); Stock & Dietrich (2003),
+doi:10.1029/2001WR001057 (equation 1: slopes of valley heads tend to a constant).
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from .noise import Lattice
 F64 = NDArray[np.float64]
 Field = Callable[[Lattice], F64]
 
+COARSEST_PX = 60  # least side of the level where evolution begins
+
 
 @dataclass(frozen=True)
 class Rivers:
@@ -38,8 +43,10 @@ class Rivers:
         Slopes steeper than this fail.
     creep
         Diffusion of soil per step: share of the difference to the neighbours' mean, 0 to 1, at the finest level.
+    head_slope
+        Equilibrium slope (rise over run) where nothing is drained and uplift is 1.
     steps, last_steps
-        Steps at the coarsest level and at the finest; halved from level to level in between.
+        Steps at the coarsest level and at least at the finest; halved from level to level in between.
     step
         Length of a step; a basin comes to equilibrium in about 15 units.
     sea_m
@@ -47,10 +54,11 @@ class Rivers:
     """
 
     steepness_m: float = 120.0
-    rest_deg: float = 36.0
+    rest_deg: float = 42.0
+    head_slope: float = 0.8
     creep: float = 0.1
     steps: int = 60
-    last_steps: int = 4
+    last_steps: int = 6
     step: float = 0.4
     sea_m: float | None = None
 
@@ -97,7 +105,7 @@ def evolve(
 
 def _levels(lattice: Lattice) -> list[Lattice]:
     factor = 1
-    while min(lattice.shape) / (factor * 2) >= 160:
+    while min(lattice.shape) / (factor * 2) >= COARSEST_PX:
         factor *= 2
     levels = []
     while factor >= 1:
@@ -121,16 +129,18 @@ def _finer(z: F64, shape: tuple[int, int]) -> F64:
 
 def _step(z: F64, lift: F64, gsd_m: float, rivers: Rivers, seed: int) -> F64:
     way = drainage(z, rivers.sea_m, seed)
-    area = flow_accumulation(way).ravel() * gsd_m**2
+    # The length at which rivers take over from hillsides: the same for all uplifts, or hard rock would stand as walls.
+    head_m = rivers.steepness_m / rivers.head_slope
+    reach = np.sqrt(flow_accumulation(way).ravel()) * gsd_m + head_m
     rest = round(float(np.tan(np.radians(rivers.rest_deg))), 9)
     out = way.filled.ravel()
-    _incise(out, lift.ravel(), way.order, way.receiver, area, np.array([gsd_m, rivers.step, rest, z.shape[1]]))
+    _incise(out, lift.ravel(), way.order, way.receiver, reach, np.array([gsd_m, rivers.step, rest, z.shape[1]]))
     shaped = out.reshape(z.shape)
     return _creep(shaped, rivers.creep) if rivers.creep > 0 else shaped
 
 
 @compiled()
-def _incise(z: F64, lift: F64, order: Any, receiver: Any, area: F64, numbers: F64) -> None:
+def _incise(z: F64, lift: F64, order: Any, receiver: Any, reach: F64, numbers: F64) -> None:
     gsd, dt, rest, width = numbers[0], numbers[1], numbers[2], int(numbers[3])
     for k in range(order.size):
         i = order[k]
@@ -139,7 +149,7 @@ def _incise(z: F64, lift: F64, order: Any, receiver: Any, area: F64, numbers: F6
             continue
         straight = abs(i - to) == 1 or abs(i - to) == width
         distance = gsd if straight else gsd * 1.4142135623730951
-        factor = np.sqrt(area[i]) * dt / distance
+        factor = reach[i] * dt / distance
         new = (z[i] + lift[i] * dt + factor * z[to]) / (1.0 + factor)
         z[i] = min(new, z[to] + rest * distance)
 
