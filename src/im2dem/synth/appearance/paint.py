@@ -2,98 +2,35 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .gate import kernel
+from .values import (
+    ALPINE,
+    FIELDS,
+    FOREST,
+    GROUND,
+    OPEN,
+    RIPARIAN,
+    RIVER,
+    ROAD,
+    ROCK,
+    SEA,
+    SNOW,
+    TOWN,
+    WATER,
+    Cover,
+    Ground,
+    Parcels,
+    Sun,
+    Weights,
+)
 
 Float = NDArray[np.float32]
 Number = np.float32
-
-# Rows of the palette.
-FOREST, OPEN, GROUND, ROCK, ALPINE, SNOW, WATER, SEA, TOWN, RIVER, RIPARIAN, ROAD = range(12)
-FIELDS = 12
-PALETTE_ROWS = FIELDS + 16
-
-
-class Ground(NamedTuple):
-    """Fields of the land, each float32 of the picture's shape."""
-
-    dem: Float  # m
-    slope: Float  # rise over run
-    south: Float  # rise over run towards south
-    east: Float
-    hollow: Float  # mean height around minus height, in standard deviations
-    stream: Float  # log2 of upstream pixels
-    patch: Float  # noise
-    other: Float
-    grain: Float
-
-
-class Weights(NamedTuple):
-    """How the scores of covers follow the relief; float32."""
-
-    middle_m: Number
-    per_m: Number
-    pole: Number  # +1 north of the equator
-    by_hollow: Number
-    by_pole: Number
-    by_height: Number
-    by_stream: Number
-    by_noise: Number
-    per_slope: Number
-    freedom: Number
-
-
-class Cover(NamedTuple):
-    """Where covers begin, each as lower end and one over the width of a ramp; float32."""
-
-    forest: Number
-    per_forest: Number
-    valley: Number
-    per_valley: Number
-    snow: Number
-    per_snow: Number
-    lake: Number
-    per_lake: Number
-    steep: Number
-    treeline_m: Number
-    snowline_m: Number
-    stream: Number
-    river: Number
-    riparian: Number
-    town: Number
-    texture: Number
-    strata: Number
-    strata_per_m: Number
-    has_lake: Number
-    has_snow: Number
-    pole: Number
-
-
-class Parcels(NamedTuple):
-    """Fields of the farmland: sizes in pixels, directions of two regions, a width of roads; float32."""
-
-    per_long_px: Number
-    per_short_px: Number
-    cos_one: Number
-    sin_one: Number
-    cos_two: Number
-    sin_two: Number
-    road: Number
-    bend_px: Number
-
-
-class Sun(NamedTuple):
-    """Light: direction on the ground times cosine of elevation, sine of elevation, shares; float32."""
-
-    south: Number
-    east: Number
-    up: Number
-    diffuse: Number
-    shading: Number
+# Scratch rows of `paint`.
+HEIGHT, HIGH, ROCKY, TREES, BARE, GREEN, STREAM, VALLEY, TONE, SALT, WHITE, SPARE, LAYER, SNOWY, WET, LIGHT = range(16)
 
 
 @kernel
@@ -311,6 +248,54 @@ def air_row(a: Float, light: Float, haze: Number, thin: Number, veil: Float) -> 
 
 
 @kernel
+def plant_row(g: Ground, r: int, weights: Weights, k: Cover, rows: Float) -> None:
+    """Shares of everything but water, snow and farms, in their scratch rows."""
+    slope, spare = g.slope[r], rows[SPARE]
+    height, high, rock, trees, valley = rows[HEIGHT], rows[HIGH], rows[ROCKY], rows[TREES], rows[VALLEY]
+    green, river = rows[GREEN], rows[STREAM]
+    zone_row(g, r, k, height, spare)
+    score_row(g, r, weights, (trees, valley, rows[SNOWY]))
+    ramp_row(height, k.treeline_m - np.float32(130), np.float32(1 / 260), high)
+    rock_row(g, r, k, height, rock, spare)
+    ramp_row(trees, k.forest, k.per_forest, trees)
+    dim_row(trees, high)
+    dim_row(trees, rock)
+    ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
+    dim_row(green, rock)
+    ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
+    ramp_row(slope, np.float32(0.5), np.float32(-3), spare)
+    for c in range(spare.size):
+        green[c] *= k.riparian
+        river[c] *= k.river * spare[c]
+    ramp_row(valley, k.valley, k.per_valley, valley)
+    dim_row(valley, high)
+    ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
+    for c in range(spare.size):
+        valley[c] *= spare[c]
+    tone_row(g, r, k, rows[BARE], rows[TONE])
+
+
+@kernel
+def lay_covers(a: Float, rows: Float, palette: Float, band: int, farm: Float) -> None:
+    """Albedo of a row in one band: one cover upon the other."""
+    bare, layer, tone, spare = rows[BARE], rows[LAYER], rows[TONE], rows[SPARE]
+    for c in range(a.size):
+        a[c] = palette[OPEN, band] + bare[c] * (palette[GROUND, band] - palette[OPEN, band])
+        spare[c] = palette[ROCK, band] * layer[c]
+    lay_row(a, rows[HIGH], palette[ALPINE, band])
+    lay_row(a, rows[TREES], palette[FOREST, band])
+    mix_row(a, rows[ROCKY], spare)
+    lay_row(a, rows[GREEN], palette[RIPARIAN, band])
+    mix_row(a, rows[VALLEY], farm)
+    for c in range(a.size):
+        a[c] *= tone[c]
+    lay_row(a, rows[STREAM], palette[RIVER, band])
+    lay_row(a, rows[WET], palette[WATER, band])
+    lay_row(a, rows[SALT], palette[SEA, band])
+    lay_row(a, rows[WHITE], palette[SNOW, band])
+
+
+@kernel
 def paint(
     g: Ground,
     place: tuple[Weights, Cover, Parcels, Sun],
@@ -326,65 +311,24 @@ def paint(
     """
     weights, k, parcels, sun = place
     palette, strata, haze, thin = tables
-    w = radiance.shape[2]
-    rows = np.empty((17, w), np.float32)
-    height, high, rock, trees, bare = rows[0], rows[1], rows[2], rows[3], rows[4]
-    green, river, valley, tone, sea = rows[5], rows[6], rows[7], rows[8], rows[9]
-    white, spare, layer, snowy, lake = rows[10], rows[11], rows[12], rows[13], rows[14]
-    light, water = rows[15], rows[16]
-    farm = np.empty((3, w), np.float32)
-    one = np.float32(1)
-    layer[:] = one
+    width = radiance.shape[2]
+    rows, farm = np.ones((16, width), np.float32), np.empty((3, width), np.float32)
+    even = np.ones(width, np.float32)
     for r in range(radiance.shape[1]):
-        slope = g.slope[r]
-        zone_row(g, r, k, height, spare)
-        score_row(g, r, weights, (trees, valley, snowy))
-        ramp_row(height, k.treeline_m - np.float32(130), np.float32(1 / 260), high)
-        rock_row(g, r, k, height, rock, spare)
-        ramp_row(trees, k.forest, k.per_forest, trees)
-        dim_row(trees, high)
-        dim_row(trees, rock)
-        ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
-        dim_row(green, rock)
-        ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
-        ramp_row(slope, np.float32(0.5), np.float32(-3), spare)
-        for c in range(w):
-            green[c] *= k.riparian
-            river[c] *= k.river * spare[c]
-        ramp_row(valley, k.valley, k.per_valley, valley)
-        dim_row(valley, high)
-        ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
-        for c in range(w):
-            valley[c] *= spare[c]
-        tone_row(g, r, k, bare, tone)
-        water_row(g, r, k, lake, sea, spare)
-        snow_row(g, r, k, snowy, (height, trees, spare), white)
-        dim_row(white, lake)
-        farm_row(g, r, (k, parcels), palette, valley, farm)
+        plant_row(g, r, weights, k, rows)
+        water_row(g, r, k, rows[WET], rows[SALT], rows[SPARE])
+        snow_row(g, r, k, rows[SNOWY], (rows[HEIGHT], rows[TREES], rows[SPARE]), rows[WHITE])
+        dim_row(rows[WHITE], rows[WET])
+        farm_row(g, r, (k, parcels), palette, rows[VALLEY], farm)
         if k.strata > np.float32(0):
-            for c in range(w):
+            for c in range(width):
                 at = int(abs(g.dem[r, c]) * k.strata_per_m + np.float32(0.8) * g.other[r, c] + np.float32(64))
-                layer[c] = one + k.strata * strata[at & 255]
-        light_row(g, r, sun, sky[0][r % sky[0].shape[0]], light)
-        water[:] = one
-        mix_row(light, lake, water)
-        for i in range(3):
-            a = radiance[i, r]
-            for c in range(w):
-                a[c] = palette[OPEN, i] + bare[c] * (palette[GROUND, i] - palette[OPEN, i])
-                spare[c] = palette[ROCK, i] * layer[c]
-            lay_row(a, high, palette[ALPINE, i])
-            lay_row(a, trees, palette[FOREST, i])
-            mix_row(a, rock, spare)
-            lay_row(a, green, palette[RIPARIAN, i])
-            mix_row(a, valley, farm[i])
-            for c in range(w):
-                a[c] *= tone[c]
-            lay_row(a, river, palette[RIVER, i])
-            lay_row(a, lake, palette[WATER, i])
-            lay_row(a, sea, palette[SEA, i])
-            lay_row(a, white, palette[SNOW, i])
-            air_row(a, light, haze[i], thin[i], sky[1][r % sky[1].shape[0]])
+                rows[LAYER, c] = np.float32(1) + k.strata * strata[at & 255]
+        light_row(g, r, sun, sky[0][r % sky[0].shape[0]], rows[LIGHT])
+        mix_row(rows[LIGHT], rows[WET], even)
+        for band in range(3):
+            lay_covers(radiance[band, r], rows, palette, band, farm[band])
+            air_row(radiance[band, r], rows[LIGHT], haze[band], thin[band], sky[1][r % sky[1].shape[0]])
 
 
 @kernel

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import UsageError
 
-from . import geometry, paint, sensor
+from . import geometry, paint, sensor, values
 from .covers import COUNTRIES, REFLECTANCE
 from .look import BAND_ORDER, Appearance
 from .texture import bank, noise, place
@@ -21,7 +21,7 @@ LEAST_PX = 16
 THIN = 4
 
 
-def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
+def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> values.Ground:
     """Slope, hollows, streams and noise of a height model."""
     shape = (dem.shape[0], dem.shape[1])
     slope, south, east, hollow, stream, patch, other, grain = spare("ground", 8, *shape)
@@ -37,7 +37,7 @@ def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> paint.Ground:
     scratch, half = spare("half", 2, *coarse.shape)
     geometry.drainage(dem, coarse * np.float32(0.03 * gsd_m), scratch, half)
     geometry.enlarge(half, stream)
-    return paint.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
+    return values.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
 
 
 def _enlarged(coarse: Float, shape: tuple[int, int]) -> Float:
@@ -63,13 +63,13 @@ def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_
     return np.ascontiguousarray(out.T) if across else out
 
 
-def _sun(look: Appearance) -> paint.Sun:
+def _sun(look: Appearance) -> values.Sun:
     azimuth, elevation = math.radians(look.sun_azimuth_deg), math.radians(look.sun_elevation_deg)
     level = math.cos(elevation)
-    values = (
+    numbers = (
         level * math.cos(azimuth), -level * math.sin(azimuth), math.sin(elevation), look.diffuse, look.shading
     )  # fmt: skip
-    return paint.Sun(*map(np.float32, values))
+    return values.Sun(*map(np.float32, numbers))
 
 
 def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
@@ -115,12 +115,12 @@ def _palette(look: Appearance, rng: np.random.Generator) -> Float:
     order = list(BAND_ORDER[look.bands])
     base = np.array([REFLECTANCE[name] for name in names], dtype=np.float32)[:, order]
     jitter = rng.normal(0, 0.16, (len(names), 1)) + rng.normal(0, 0.04, base.shape) + rng.normal(0, 0.12)
-    jitter[paint.SNOW] *= 0.3
+    jitter[values.SNOW] *= 0.3
     # Covers of one place resemble each other more than the tables say: pixels are mixtures, and one dust lies on all.
     likeness = np.array([0.55] * 5 + [0.0] * 3 + [0.3] * 4 + [0.5] * 16, dtype=np.float32)[:, None] * np.float32(
         draws[2]
     )
-    base += likeness * (base[[paint.FOREST, paint.OPEN, paint.GROUND]].mean(axis=0) - base)
+    base += likeness * (base[[values.FOREST, values.OPEN, values.GROUND]].mean(axis=0) - base)
     grey = base.mean(axis=1, keepdims=True)
     base += np.float32(0.55 * draws[3] - 0.15 if look.bands == "true" else 0.0) * (grey - base)
     return np.asarray(base * np.exp(jitter), dtype=np.float32)
@@ -128,7 +128,7 @@ def _palette(look: Appearance, rng: np.random.Generator) -> Float:
 
 def _cover(
     scores: tuple[Float, Float, Float, Float], evenness: float, look: Appearance, rng: np.random.Generator
-) -> paint.Cover:
+) -> values.Cover:
     """Where covers begin: `scores` are those of trees, valleys and snow, and the depth of hollows, thinned out.
 
     `evenness` is 1 on a plain, 0 in hills.
@@ -140,7 +140,7 @@ def _cover(
     farmed = (
         look.valley_share * (1 + evenness * (0.9 / max(look.valley_share, 0.1) - 1)) * (1 - 0.7 * aridity * evenness)
     )
-    values = (
+    numbers = (
         *_ends(trees, look.forest_share, rng.uniform(0.15, 0.8)),
         *_ends(valleys, min(farmed, 0.95), 0.06),
         *_ends(snow, look.snow_share, 0.1),
@@ -150,33 +150,33 @@ def _cover(
         0.12 * rng.random() * aridity if aridity > 0.3 else 0.0, 1 / rng.uniform(2, 12),
         look.water_share > 0, look.snow_share > 0, 1.0 if look.latitude_deg >= 0 else -1.0,
     )  # fmt: skip
-    return paint.Cover(*map(np.float32, values))
+    return values.Cover(*map(np.float32, numbers))
 
 
-def _weights(ground: paint.Ground, look: Appearance, rng: np.random.Generator) -> paint.Weights:
+def _weights(ground: values.Ground, look: Appearance, rng: np.random.Generator) -> values.Weights:
     by = look.cover_by_relief
-    values = (
+    numbers = (
         ground.dem.mean(), 1 / (float(ground.dem.std()) + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
         by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.1, 0.6), by * 0.15,
         rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (float(ground.slope.mean()) + 0.02), 0.3 * (1.2 - by),
     )  # fmt: skip
-    return paint.Weights(*map(np.float32, values))
+    return values.Weights(*map(np.float32, numbers))
 
 
-def _parcels(gsd_m: float, rng: np.random.Generator) -> paint.Parcels:
+def _parcels(gsd_m: float, rng: np.random.Generator) -> values.Parcels:
     size = max(rng.uniform(150, 900) / gsd_m, 3.0)
     one, two = rng.uniform(0, np.pi, 2)
-    values = (
+    numbers = (
         1 / size, 1 / max(size * rng.uniform(0.4, 1.0), 2.5), math.cos(one), math.sin(one), math.cos(two),
         math.sin(two), min(rng.uniform(0, 25) / gsd_m, 1.5) / size, 0.25 * size,
     )  # fmt: skip
-    return paint.Parcels(*map(np.float32, values))
+    return values.Parcels(*map(np.float32, numbers))
 
 
-def _radiance(ground: paint.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
+def _radiance(ground: values.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
     """Light that leaves the land and the air above it, as reflectance, shape (3, row, col)."""
     shape = (ground.dem.shape[0], ground.dem.shape[1])
-    thinned = paint.Ground(*(np.ascontiguousarray(field[::THIN, ::THIN]) for field in ground))
+    thinned = values.Ground(*(np.ascontiguousarray(field[::THIN, ::THIN]) for field in ground))
     weights = _weights(thinned, look, rng)
     scores = np.empty((3, *thinned.dem.shape), np.float32)
     paint.score(thinned, weights, scores)
