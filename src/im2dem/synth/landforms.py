@@ -51,16 +51,16 @@ def volcano_cone(lattice: Lattice, seed: int) -> F64:
 def canyon_cut(lattice: Lattice, seed: int) -> F64:
     """Depth of a winding gorge with side valleys below a tableland, metres."""
     x, y = lattice.points()
-    wave = 9000.0
+    wave = 6000.0
     bends = noise_at(x, y * 0.0 + 0.37, seed + 21, NoiseOptions(wave * 0.4, 4), np.float64)
     rough = noise(lattice, seed + 22, NoiseOptions(wave * 0.2, 7), np.float64)
     off = np.abs(y - float(y.mean()) - 0.32 * wave * bends) / wave + 0.14 * rough
-    gorge = 900.0 * np.clip(1.0 - off / 0.24, 0.0, 1.0) ** 0.7
+    gorge = 560.0 * np.clip(1.0 - off / 0.24, 0.0, 1.0) ** 0.7
     side = noise(lattice, seed + 23, NoiseOptions(wave * 0.24, 6, shape="ridged"), np.float64)
-    return np.asarray(gorge + 420.0 * np.clip(side - 0.1, 0.0, 1.0) * np.clip(1.2 - 2.2 * off, 0.0, 1.0))
+    return np.asarray(gorge + 240.0 * np.clip(side - 0.1, 0.0, 1.0) * np.clip(1.2 - 2.2 * off, 0.0, 1.0))
 
 
-def terraces(dem: F64, lattice: Lattice, seed: int, bed_m: float = 120.0) -> F64:
+def terraces(dem: F64, lattice: Lattice, seed: int, bed_m: float = 90.0) -> F64:
     """Hard beds as cliffs and soft ones as benches, metres; the sum of a hard and a soft bed stays."""
     # Beds lie almost level and differ in thickness: two sets of steps that do not repeat together.
     dip = 14.0 * noise(lattice, seed + 24, NoiseOptions(6000.0, 3), np.float64)
