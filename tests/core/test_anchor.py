@@ -1,5 +1,7 @@
 """Anchoring on synthetic truth: what must be exact is exact, and no prior comes out worse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from im2dem.core.alignment import block_mean, upsample
 from im2dem.core.anchor_field import fit_field
 from im2dem.core.anchor_fit import fit_line
-from im2dem.core.anchor_fusion import fuse
+from im2dem.core.anchor_fusion import Fusion, fuse, trust_detail
 from im2dem.core.anchor_poisson import Anchors, solve_poisson
 from im2dem.core.anchor_surface import CellSurface, fill_cells
 from im2dem.core.errors import GridMismatchError, NoDataError, UsageError
@@ -96,16 +98,42 @@ def test_a_wrong_prediction_never_makes_the_prior_worse(factor, wrong):
     assert rmse(height - z) <= 1.02 * rmse(upsample(prior, factor, z.shape) - z)
 
 
-def test_the_result_averaged_is_the_prior():
+def joined(pred, surface, prior, trust, prior_sigma=0.0):
+    fusion = Fusion(surface, prior, surface.means(pred), trust, prior_sigma)
+    fusion.add_detail(pred, 0)
+    return fusion.rows(pred, 0)[0]
+
+
+def test_the_result_averaged_is_the_prior_where_the_correction_is_believed():
     z = relief((130, 100), 2)
     pred = z + relief(z.shape, 3, 50.0) - 800
     surface = CellSurface(z.shape, 8, (2, 5))
     prior = surface.means(z)
-    height, _, _ = fuse(pred, surface, prior)
+    measured = trust_detail(prior, surface.means(pred), 8)
+    assert measured.weight.max() > 0.5
+    whole = replace(measured, correction=np.ones(prior.shape))
     # float32 at 1,000 m
-    np.testing.assert_allclose(surface.means(height), prior, atol=1e-3)
-    height, _, _ = fuse(pred, surface, prior, prior_sigma=2.0)
-    assert np.abs(surface.means(height) - prior).max() < 2.01
+    np.testing.assert_allclose(surface.means(joined(pred, surface, prior, whole)), prior, atol=1e-3)
+    assert np.abs(surface.means(joined(pred, surface, prior, whole, 2.0)) - prior).max() < 2.01
+    # Where it is not, the means are no further off than those of a bicubic interpolation.
+    plain = surface.rows(surface.plain_coefficients(prior), 0, 130)
+    missed = [rmse(surface.means(x) - prior) for x in (joined(pred, surface, prior, measured), plain)]
+    assert missed[0] < missed[1]
+
+
+def test_a_plain_at_the_foot_of_mountains_does_not_ring():
+    """A mountain range that ends, and a plain with a metre of noise: the plain stays an interpolation."""
+    rng = np.random.default_rng(3)
+    range_of_hills = np.clip((256 - np.arange(512)) / 64, 0, 1) ** 2
+    z = relief((512, 512), 8, 400.0) * range_of_hills + rng.normal(0, 1, (512, 512))
+    pred = gaussian_filter(rng.normal(size=z.shape), 4) * 200
+    pred[:, :256] = 0.5 * z[:, :256]
+    for factor in (8, 16):
+        prior = block_mean(z, factor)
+        height, _, _ = fuse(pred, CellSurface(z.shape, factor), prior)
+        bicubic = upsample(prior, factor, z.shape)
+        for part in (np.s_[:, :256], np.s_[:, 256:], np.s_[:, 256 + 4 * factor :]):
+            assert rmse((height - z)[part]) <= 1.02 * rmse((bicubic - z)[part])
 
 
 def test_voids_and_missing_pixels():

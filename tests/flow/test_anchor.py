@@ -35,7 +35,8 @@ def test_a_prior_makes_heights_absolute_and_says_so(scene, capsys):
         assert dem.tags()["VERTICAL_DATUM"] == "EGM2008"
         assert dem.units[0] == "m"
         assert float(dem.tags()["IM2DEM_EXPECTED_ERROR_M"]) == pytest.approx(np.sqrt((sigma**2).mean()), rel=0.1)
-    assert np.abs(height.reshape(16, 8, 16, 8).mean(axis=(1, 3)) - coarse).max() < 0.51
+    # Hills of +-200 m: within a few metres where the correction towards the means is not believed.
+    assert np.abs(height.reshape(16, 8, 16, 8).mean(axis=(1, 3)) - coarse).max() < 10
     assert np.sqrt(((height - z) ** 2).mean()) < 15  # hills of +-200 m
     assert (said["vertical_datum"], said["anchor"]["method"], said["unit"]) == ("EGM2008", "fusion", "m")
     assert "above EGM2008" in said["heights"]

@@ -4,11 +4,10 @@
 
     height = surface(prior - means(w detail)) + w detail,      detail = prediction - surface(means(prediction))
 
-`surface` is the spline of `anchor_surface` whose cell means are prescribed, so the result, averaged over the
-cells of the prior, *is* the prior, whatever was predicted. How much the detail is trusted, ``w >= 0``, is not
-believed but measured, from place to place: the prior shows its own detail one octave above its cells, and the
-prediction, averaged over the same cells, must know it. Where the two disagree, w goes to zero and what is left
-is a smooth interpolation of the prior.
+`surface` is the spline of `anchor_surface`, corrected towards the prior's cell means. Neither the correction (which
+rings where mountains meet a plain) nor the detail is believed: both must prove themselves, from place to place, one
+octave above the cells, where the prior itself knows the answer. Where they do not, their weights are exactly zero
+and what is left is a bicubic interpolation of the prior.
 """
 
 from __future__ import annotations
@@ -25,16 +24,21 @@ from .errors import GridMismatchError
 
 FloatArray = NDArray[np.floating]
 
-_REACH_CELLS = 6.0  # standard deviation of the window in which w is measured
+_REACH_CELLS = 6.0  # standard deviation of the window in which weights are measured
 _NEAR_CELLS = 1.5  # and of the one in which the size of detail is
-_MOST = 1.5  # the size of detail near by over that around, at most
 # What two neighbouring octaves share says ever less of those further below: the weight falls by so many powers of
-# the correlation with every octave beyond the first three.
+# itself with the first octave beyond three, twice as many with the next, and so on.
 _SURE_OCTAVES, _DOUBT = 3, 0.5
 _CELLS_A_VOTE = 8.0  # neighbouring cells say nearly the same: so many count as one independent comparison
+_LEAST_VOTES = 3.0
+_MARGIN = 1.0  # standard errors by which a slope must exceed zero before it counts
 _LEAST_CELLS = 8  # along each axis; below that there is no octave to learn from
 _FADE = (1.3, 6.0)  # plausible ratios of the variance of one octave of relief to that of the next finer one
+_LEVEL_M = 0.3  # standard deviation of the rounding to whole metres: relief below it says nothing
+_FLOOR = 1e-3  # of the scene's variance: keeps flat land from counting without limit
+_EDGE = 10.0  # where a cell near by has a variance that many times less than the surroundings, a plain begins
 _STRIP_PX = 512
+_CROSS = np.array([[0.0, -0.25, 0.0], [-0.25, 1.0, -0.25], [0.0, -0.25, 0.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +49,32 @@ class DetailTrust:
     ----------
     weight
         Factor on the detail, >= 0, shape (row, col) of the cells, no unit.
+    correction
+        How much of the surface's correction towards the means is believed, 0 to 1, same shape.
     sigma
         Standard deviation of the detail that is missing from ``weight x detail``, same shape, metres.
     overall
-        The one weight of the whole scene, no unit.
+        Mean of the weights, no unit.
     correlation
         Of both sides one octave above the cell, over the whole scene; NaN where there was nothing to compare.
     """
 
     weight: NDArray[np.float64]
+    correction: NDArray[np.float64]
     sigma: NDArray[np.float64]
     overall: float
     correlation: float
 
 
-def trust_detail(prior: FloatArray, pred: FloatArray, factor: int) -> DetailTrust:
+def trust_detail(prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: float = 0.0) -> DetailTrust:
     """How far the detail of a prediction is to be believed, from what the prior knows better.
 
-    Both are split at twice the cell: the finest octave of the prior is regressed on that of the prediction in a
-    Gaussian window. The slope is drawn to that of the scene where a window is flat, and to zero by the share of
-    it that chance would give: ``1 - (1 / r^2 - 1) / n`` with n independent comparisons in the window.
+    Prior and prediction are averaged over 2 x 2 cells and interpolated back; what is missing then is the finest
+    octave. That of the prior is regressed, in a Gaussian window, on that of the prediction brought to the same
+    local size; every cell counts alike, however high its relief, so that mountains do not speak for the plain at
+    their foot. Of the slope its standard error is subtracted, and what falls below zero is zero. The same is done
+    with the surface's correction instead of the prediction, without the margin. Both fade out where the octave is
+    no larger than the vertical error of the prior.
 
     Parameters
     ----------
@@ -72,6 +82,8 @@ def trust_detail(prior: FloatArray, pred: FloatArray, factor: int) -> DetailTrus
         Means over the cells, same shape, metres; NaN = not known, left out.
     factor
         Fine pixels along a cell: how many octaves lie below it.
+    prior_sigma
+        Vertical error of the prior from cell to cell, standard deviation, metres.
 
     Returns
     -------
@@ -86,45 +98,64 @@ def trust_detail(prior: FloatArray, pred: FloatArray, factor: int) -> DetailTrus
 
     Source
     ------
-    The shrinkage is the positive-part rule of James & Stein (1961) for one regression slope. The octaves of relief
-    fade by a constant ratio, as for a self-affine surface: Mandelbrot (1975), PNAS 72(10), 3825-3828.
+    Weighted least squares with the standard error of a slope: Draper & Smith (1998), Applied Regression Analysis,
+    3rd ed., eq. 1.4.5. The octaves of relief fade by a constant ratio, as for a self-affine surface: Mandelbrot
+    (1975), PNAS 72(10), 3825-3828.
     """
     if prior.shape != pred.shape:
         raise GridMismatchError(f"prior of {prior.shape} cells and prediction of {pred.shape} differ")
     known = np.isfinite(prior) & np.isfinite(pred)
     z, p = fill_cells(prior, known), fill_cells(pred, known)
-    octave_z, octave_p = _octave(z), _octave(p)
+    (octave_z, correction), (octave_p, of_pred) = _octave(z), _octave(p)
+    rest_z, rest_p = octave_z - correction, octave_p - of_pred
     inside = _clear_of_voids(known).astype(np.float64)
+    below = _octaves_below(_fade_of(z), factor)
     if min(z.shape) < _LEAST_CELLS or inside.sum() < _LEAST_CELLS**2:
-        spread = math.sqrt(_octaves_below(_fade_of(z), factor) * float(np.mean(octave_z**2)))
-        return DetailTrust(np.zeros(z.shape), np.full(z.shape, spread), 0.0, math.nan)
-    products = (octave_z * octave_p, octave_p**2, octave_z**2)
-    cov, var_p, var_z = (float((x * inside).sum() / inside.sum()) for x in products)
-    overall = float(_shrunk(np.array(cov), np.array(var_p), np.array(var_z), inside.sum() / _CELLS_A_VOTE))
-    share = _smooth(inside, _REACH_CELLS)
-    votes = 4 * math.pi * _REACH_CELLS**2 / _CELLS_A_VOTE * share
-    # A window that holds little relief says little: the scene's own slope weighs as much as a tenth of its variance.
-    local = [_smooth(x * inside, _REACH_CELLS) for x in products]
-    flat = 0.1 * var_p
-    slope = _shrunk(local[0] + flat * overall, local[1] + flat, local[2] + flat * var_z / max(var_p, 1e-300), votes)
-    # A net that draws hills into a plain does so with the shape of hills: what is near decides the size of detail.
-    near_p, near_z = (_smooth(x, _NEAR_CELLS) for x in products[1:])
-    ratio = np.sqrt((local[1] + flat) / np.maximum(local[2] + flat * var_z / max(var_p, 1e-300), 1e-300))
-    size = np.sqrt(near_z / np.maximum(near_p, 1e-300)) * ratio
-    known_r = np.clip(slope * ratio, 0.0, 1.0)
+        spread = math.sqrt(below * float(np.mean(rest_z**2)))
+        nothing = np.zeros(z.shape)
+        return DetailTrust(nothing, nothing.copy(), np.full(z.shape, spread), 0.0, math.nan)
+    var_z = float((rest_z**2 * inside).sum() / inside.sum())
+    near_z, near_p = _smooth(rest_z**2, _NEAR_CELLS), _smooth(rest_p**2, _NEAR_CELLS)
+    counts = inside / (near_z + _FLOOR * var_z + 1e-12)
+    # Detail of the prior's own size: a net that draws hills into a plain does so with the shape of hills.
+    size = np.sqrt(near_z / np.maximum(near_p, 1e-12))
+    slope, explained = _proven(rest_z, rest_p * size, counts, _MARGIN)
+    base, _ = _proven(octave_z, correction, counts, 0.0)
+    # The octave rings into the plain; a difference of neighbours does not.
+    rough = ndimage.convolve(z, _CROSS, mode="nearest") ** 2
+    least = ndimage.minimum_filter(ndimage.uniform_filter(rough, 3, mode="nearest"), 5)
+    sure = np.clip(1 - max(prior_sigma, _LEVEL_M) ** 2 / np.maximum(least, 1e-30), 0.0, 1.0)
+    sure *= np.clip(_EDGE * least / np.maximum(near_z, 1e-30), 0.0, 1.0)
     octaves = max(0.0, math.log2(max(factor, 1)) - _SURE_OCTAVES)
-    weight = slope * np.clip(size, 0.0, _MOST) * known_r ** (_DOUBT * octaves)
-    left = near_z * (1 - known_r**2)
-    missing = _octaves_below(_fade_of(z), factor) * (left + 0.01 * var_z)
-    correlation = cov / math.sqrt(var_p * var_z) if var_p * var_z > 0 else math.nan
-    return DetailTrust(weight, np.sqrt(missing), overall, correlation)
+    weight = sure * slope * size * np.clip(slope, 0.0, 1.0) ** (_DOUBT * octaves * (octaves + 1) / 2)
+    missing = below * (near_z * (1 - explained * sure) + 0.01 * var_z)
+    cov, var_p = float((rest_z * rest_p * inside).sum()), float((rest_p**2 * inside).sum())
+    correlation = cov / math.sqrt(var_p * var_z * inside.sum()) if var_p * var_z > 0 else math.nan
+    return DetailTrust(weight, sure * np.clip(base, 0.0, 1.0), np.sqrt(missing), float(weight.mean()), correlation)
 
 
-def _octave(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What cells show that blocks of 2 x 2 of them do not."""
+def _octave(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What cells show that interpolated blocks of 2 x 2 do not, and what the correction of the surface adds to it."""
     double = CellSurface((cells.shape[0], cells.shape[1]), 2)
-    smooth = double.rows(double.coefficients(double.means(cells)), 0, cells.shape[0])
-    return np.asarray(cells - smooth)
+    means = double.means(cells)
+    plain, corrected = double.plain_coefficients(means), double.coefficients(means)
+    rows = cells.shape[0]
+    return cells - double.rows(plain, 0, rows), double.rows(corrected - plain, 0, rows)
+
+
+def _proven(
+    truth: NDArray[np.float64], guess: NDArray[np.float64], counts: NDArray[np.float64], margin: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Local slope of truth on guess, >= 0, less a margin of standard errors; and the share of variance it explains."""
+    cov, var_g, var_t = (_smooth(counts * x, _REACH_CELLS) for x in (truth * guess, guess**2, truth**2))
+    cells = (counts > 0).astype(np.float64)
+    votes = np.minimum(4 * math.pi * _REACH_CELLS**2 * _smooth(cells, _REACH_CELLS), cells.sum()) / _CELLS_A_VOTE
+    raw = cov / np.maximum(var_g, 1e-300)
+    left = np.maximum(var_t - raw * cov, 0.0)
+    error = np.sqrt(left / np.maximum(var_g, 1e-300) / np.maximum(votes - 1, 0.5))
+    slope = np.where(votes > _LEAST_VOTES, np.maximum(raw - margin * error, 0.0), 0.0)
+    explained = np.clip((2 * slope * cov - slope**2 * var_g) / np.maximum(var_t, 1e-300), 0.0, 1.0)
+    return slope, explained
 
 
 def _clear_of_voids(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -138,22 +169,19 @@ def _smooth(values: NDArray[np.float64], cells: float) -> NDArray[np.float64]:
     return np.asarray(ndimage.gaussian_filter(values, cells, mode="nearest", truncate=3.0))
 
 
-def _shrunk(
-    cov: NDArray[np.float64], var_p: NDArray[np.float64], var_z: NDArray[np.float64], votes: float | NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Slope of a regression, at least 0, less what chance gives."""
-    slope = np.maximum(cov, 0.0) / np.maximum(var_p, 1e-300)
-    squared = np.clip(cov**2 / np.maximum(var_p * var_z, 1e-300), 1e-12, 1.0)
-    return np.asarray(slope * np.clip(1 - (1 / squared - 1) / np.maximum(votes, 1e-9), 0.0, 1.0))
-
-
 def _fade_of(z: NDArray[np.float64]) -> float:
     """Variance of the second finest octave of the prior over that of the finest."""
     if min(z.shape) < 2 * _LEAST_CELLS:
         return 2.0  # relief with a spectrum that falls with the third power of the frequency
     coarse = CellSurface((z.shape[0], z.shape[1]), 2).means(z)
-    fine, above = float(np.mean(_octave(z) ** 2)), float(np.mean(_octave(coarse) ** 2))
+    fine, above = _rest(z), _rest(coarse)
     return float(np.clip(above / max(fine, 1e-300), *_FADE))
+
+
+def _rest(cells: NDArray[np.float64]) -> float:
+    """Variance of the finest octave, as the corrected surface sees it."""
+    octave, correction = _octave(cells)
+    return float(np.mean((octave - correction) ** 2))
 
 
 def _octaves_below(fade: float, factor: int) -> float:
@@ -201,6 +229,11 @@ class Fusion:
         pred = fill_cells(pred_means) if np.isfinite(pred_means).any() else np.zeros(prior.shape)
         # In voids the shape of the prediction goes on, and only what it lacks is filled smoothly.
         self._cells = fill_cells(prior - trust.overall * pred, known) + trust.overall * pred
+        outside = ~np.isfinite(pred_means)
+        if outside.any() and not (outside & known).any() and (known & ~outside).any():
+            # Where there is no picture nothing is wanted; the nearest height bends the border least.
+            nearest = ndimage.distance_transform_edt(outside, return_distances=False, return_indices=True)
+            self._cells = self._cells[tuple(nearest)]
         self._pred = surface.coefficients(pred)
         self._sigma = np.sqrt(trust.sigma**2 + prior_sigma**2 + _void_variance(prior))
         self._total, self._count = np.zeros((2, *surface.cells))
@@ -219,9 +252,13 @@ class Fusion:
         """
         if self._base is None:
             added = self._total / np.maximum(self._count, 1)
-            self._base = self.surface.coefficients(self._cells - added, self._within)
+            cells = self._cells - added
+            self._base = self.surface.plain_coefficients(cells)
+            self._correction = self.surface.coefficients(cells, self._within) - self._base
         stop = row_off + len(pred)
+        believed = self.surface.linear_rows(self.trust.correction, row_off, stop)
         height = self.surface.rows(self._base, row_off, stop) + self._detail(pred, row_off)
+        height += believed * self.surface.rows(self._correction, row_off, stop)
         sigma = np.where(np.isfinite(height), self.surface.linear_rows(self._sigma, row_off, stop), np.nan)
         return height.astype(np.float32), sigma.astype(np.float32)
 
@@ -266,15 +303,15 @@ def fuse(
 
     Examples
     --------
-    A prior without a prediction comes back with its cell means unchanged:
+    A prediction that says nothing leaves an interpolation of the prior:
 
     >>> surface = CellSurface((16, 16), 8)
-    >>> height, sigma, trust = fuse(np.zeros((16, 16)), surface, np.array([[100.0, 200.0], [150.0, 400.0]]))
-    >>> surface.means(height).round(3).tolist(), trust.overall
-    ([[100.0, 200.0], [150.0, 400.0]], 0.0)
+    >>> height, sigma, trust = fuse(np.zeros((16, 16)), surface, np.full((2, 2), 100.0))
+    >>> float(height.min()), float(height.max()), trust.overall
+    (100.0, 100.0, 0.0)
     """
     means = surface.means(pred)
-    fusion = Fusion(surface, prior, means, trust_detail(prior, means, surface.factor), prior_sigma)
+    fusion = Fusion(surface, prior, means, trust_detail(prior, means, surface.factor, prior_sigma), prior_sigma)
     starts = range(0, surface.shape[0], _STRIP_PX)
     for start in starts:
         fusion.add_detail(pred[start : start + _STRIP_PX], start)

@@ -149,6 +149,18 @@ class CellSurface:
             missing -= np.clip(missing, -within, within)
         return np.stack([spline, missing])
 
+    def plain_coefficients(self, cells: FloatArray) -> NDArray[np.float64]:
+        """Coefficients of the cubic spline through the means at the middles of the cells, uncorrected.
+
+        That is what a bicubic interpolation does; its own means are off where the surface bends. Parameter, shape
+        and error as in `coefficients`.
+        """
+        if cells.shape != self.cells:
+            raise GridMismatchError(f"means of shape {cells.shape} given for {self.cells} cells")
+        rows, cols = self._axes
+        half = rows.through.solve(np.asarray(cells, np.float64))
+        return np.stack([cols.through.solve(np.ascontiguousarray(half.T)).T, np.zeros(self.cells)])
+
     def rows(self, coefficients: FloatArray, start: int, stop: int) -> NDArray[np.float64]:
         """Heights of fine rows `start` to `stop`, shape (stop - start, width), in the unit of the coefficients."""
         rows, cols = self._axes

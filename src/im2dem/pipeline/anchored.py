@@ -32,7 +32,7 @@ _STRIP_PX = 128
 _STRIPS_LOOKED_AT = 30
 _NODES = 160  # of a residual field, along the longer side
 _MUST_GAIN = 0.9  # error at left-out points that a field must reach, over that without it
-_SCALE_DOUBT = 0.5  # standard deviation of the amplitude that the model guesses, as a factor
+SCALE_DOUBT = 0.5  # standard deviation of the amplitude that the model guesses, as a factor
 
 Float = NDArray[np.float64]
 
@@ -117,8 +117,9 @@ class Anchored:
 
     def _fuse(self, prior: Prior) -> None:
         means, _ = self._means(prior.surface)
-        trust = trust_detail(prior.heights, means, prior.surface.factor)
-        self.fusion = Fusion(prior.surface, prior.heights, means, trust, self.anchor.options.prior_sigma_m)
+        sigma_m = self.anchor.options.prior_sigma_m
+        trust = trust_detail(prior.heights, means, prior.surface.factor, sigma_m)
+        self.fusion = Fusion(prior.surface, prior.heights, means, trust, sigma_m)
         for start, strip in self._strips():
             self.fusion.add_detail(strip[0], start)
 
@@ -175,7 +176,7 @@ class Anchored:
             raise InputError(
                 "heights in pixel sizes need at least 2 points and a scale, or the metres per pixel (--gsd)"
             )
-        doubt = 0.0 if self.mode == "shift" else _SCALE_DOUBT
+        doubt = 0.0 if self.mode == "shift" else SCALE_DOUBT
         few = len(z) < 3 * LEAST_POINTS and not in_px
         prior = (1.0, doubt) if self.mode == "shift" or few else None
         self.line = fit_line(pred, z, sigma, scale_prior=prior)

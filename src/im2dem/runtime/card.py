@@ -199,7 +199,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "deepness": (lambda v: isinstance(v, Mapping), "an object"),
     # Quarter turns bring any sun into a quadrant, but not into less.
     "sun_sector_deg": (
-        lambda v: v is None or (_is_range(v) and 0 <= v[0] and v[1] <= 360 and v[1] - v[0] >= 90),
+        lambda v: v is None or (_is_range(v) and v[0] >= 0 and v[1] <= 360 and v[1] - v[0] >= 90),
         "null, or two angles from 0 to 360, at least 90 apart",
     ),
 }
