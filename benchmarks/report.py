@@ -18,6 +18,7 @@ TITLES = {
     "validation": "Accuracy on the validation split",
     "test": "Accuracy on the test split",
     "flat": "Flat land",
+    "anchoring": "Absolute heights from points and coarse models",
     "speed": "Speed",
     "memory": "Memory",
     "exactness": "Exactness",

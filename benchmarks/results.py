@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import accuracy
+import anchoring
 import exactness
 import flatland
 import install
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "validation": accuracy.validation,
     "test": test_split,
     "flat": flatland.run,
+    "anchoring": anchoring.run,
     "speed": speed.run,
     "memory": memory.run,
     "exactness": exactness.run,
@@ -46,7 +48,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
 }
 # Left out unless asked for: the test split is run once per release.
 ON_DEMAND = ("test",)
-NEED_DATA = ("validation", "test", "flat")
+NEED_DATA = ("validation", "test", "flat", "anchoring")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--data", type=Path, help="folder of pairs: validation, test and flat need it")
+    parser.add_argument("--data", type=Path, help="folder of pairs: validation, test, flat and anchoring need it")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="NAME", help=", ".join(SECTIONS))
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results.md", help="the page; fragments lie beside it")
     parser.add_argument("--model", default=Setup.model, help="name or path of the model")

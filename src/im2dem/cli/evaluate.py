@@ -15,7 +15,16 @@ import typer
 
 from im2dem.core.errors import UsageError
 from im2dem.io.atomic import check_target, write_text
-from im2dem.pipeline.evaluate import EvaluateOptions, Evaluation, Rival, evaluate_files, evaluate_model, find_pairs
+from im2dem.pipeline.evaluate import (
+    EvaluateOptions,
+    Evaluation,
+    Progress,
+    Rival,
+    evaluate_files,
+    evaluate_model,
+    find_pairs,
+)
+from im2dem.pipeline.evaluation_anchor import AnchorProtocol, evaluate_anchors
 from im2dem.pipeline.evaluation_cost import model_cost, time_ratio
 from im2dem.pipeline.evaluation_training import NAME as MEAN_ROW
 from im2dem.pipeline.evaluation_training import mean_training_row
@@ -44,6 +53,9 @@ def evaluate(
     name: Annotated[str | None, typer.Option(help="Only pairs whose name contains this.")] = None,
     sun: Annotated[bool, typer.Option(help="Tell the model the sun of meta.json, where it is known.")] = True,
     alignments: Annotated[str, typer.Option(help="A0, A1, A2, A3, A4(k), with commas.")] = "A0,A1,A2,A3",
+    protocol: Annotated[
+        str | None, typer.Option(help="Anchors instead: A4 (points), A5 (coarse heights), A4(k), A5(k), with commas.")
+    ] = None,
     show: Annotated[str, typer.Option(help="Alignments to print; all are in --json and --csv.")] = "A2",
     coarse: Annotated[str, typer.Option(help="Block sides of the bicubic rows in pixels, with commas.")] = "16",
     tile: Annotated[int, typer.Option(help="Side of a scored tile in pixels.")] = 256,
@@ -75,6 +87,9 @@ def evaluate(
         def tick(done: int, total: int) -> None:
             progress("scoring", done, total)
 
+        if protocol is not None:
+            _anchors(protocol, (model, data), (split, name), (options, sun, model_tile, level), tick, as_json)
+            return
         if train_data is not None:
             options = replace(options, rows=(mean_training_row(train_data, options),))
         if model is not None and data is not None and pred is None:
@@ -103,6 +118,29 @@ def evaluate(
         facts = ReportFacts(_title(method, split), method, _command(), cards)
         write_text(targets[report], build_report(result, facts), overwrite=overwrite)
     _print(result, as_json, _names(show), by_relief)
+
+
+def _anchors(
+    protocol: str,
+    source: tuple[str | None, Path | None],
+    which: tuple[str | None, str | None],
+    how: tuple[EvaluateOptions, bool, int | None, bool],
+    tick: Progress,
+    as_json: bool,
+) -> None:
+    """The table of A4 and A5."""
+    (model, data), (split, name), (options, use_sun, model_tile, level) = source, which, how
+    if model is None or data is None:
+        raise UsageError("--protocol scores a model over pairs: give --model NAME and --data FOLDER")
+    wanted = AnchorProtocol.named(protocol, scene=options)
+    pairs = [p for p in find_pairs(data, split) if name is None or name in p.name]
+    if not pairs:
+        raise UsageError(f"no pair of {data} has {name!r} in its name")
+    with ExitStack() as stack:
+        card = _opened(model, stack).card_path
+        predict = predictor(PredictOptions(model=str(card), tile_px=model_tile, level=level), use_sun=use_sun)
+        result = evaluate_anchors(predict, pairs, wanted, tick)
+    console.say(result.to_json() if as_json else result.to_table())
 
 
 @dataclass(frozen=True)
