@@ -92,6 +92,7 @@ def test_page(page, empty_folder, capsys):
 
 def test_there_are_pages():
     assert {page.stem for page in PAGES} == {
+        "absolute-heights",
         "artificial-terrain",
         "evaluate",
         "predict-georeferenced",
