@@ -28,17 +28,22 @@ def synth(
     out: Out,
     count: Annotated[int, typer.Option(help="Number of chips.")] = 1000,
     size: Annotated[int, typer.Option(help="Side of a chip in pixels.")] = 256,
+    gsd: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Range of pixel sizes, metres.")] = "8,240",
     seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
 ) -> None:
     """Render pairs from height models: pictures with exact labels, the same for the same seed; one .npz pack."""
     if count < 1 or size < 32:
         raise UsageError(f"--count of at least 1 and --size of at least 32 are wanted, got {count} and {size}")
+    try:
+        low, high = (float(part) for part in gsd.split(","))
+    except ValueError as error:
+        raise UsageError(f"--gsd wants two numbers LOW,HIGH in metres, such as 10,60; got {gsd!r}") from error
     target = check_target(out, overwrite)
     sources = [source for path in dem for source in find_dem_sources(path)]
     with console.progress_bar() as progress:
         chips = make_chips(
-            sources, SynthOptions(count, size, seed), lambda done, total: progress("rendering", done, total)
+            sources, SynthOptions(count, size, seed, gsd_range_m=(low, high)), lambda done, total: progress("rendering", done, total)
         )
     save_chips(target, chips)
     console.say(f"pack     {target}  ({len(chips)} rendered chips of {size} px)")
