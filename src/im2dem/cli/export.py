@@ -71,7 +71,8 @@ def export(
         gsd_m=gsd,
         overwrite=overwrite,
     )
-    exported = export_file(dem, output, options)
+    with console.progress_bar() as progress:
+        exported = export_file(dem, output, options, progress)
     if as_json:
         console.say_json(_summary(exported))
         return

@@ -1,12 +1,17 @@
-"""Which way and how far pixels lead on the ground."""
+"""Which way and how far pixels lead on the ground, and which of them are land."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 
 from .grid import Grid
+
+# No tenth of the land has one height to the last digit; the sea has.
+_SEA_SHARE = 0.1
 
 
 def ground_basis(grid: Grid) -> tuple[tuple[float, float], tuple[float, float], str]:
@@ -31,3 +36,22 @@ def ground_basis(grid: Grid) -> tuple[tuple[float, float], tuple[float, float], 
         return (t.a / step, t.d / step), (t.b / step, t.e / step), "px"
     east, north = size[0] / step, size[1] / step
     return (t.a * east, t.d * north), (t.b * east, t.e * north), "m"
+
+
+def land_heights(heights: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Heights without the sea: without the commonest value, where that is so common that it must be level water.
+
+    Parameters
+    ----------
+    heights
+        Any shape and unit, NaN = no data.
+
+    Returns
+    -------
+    Shape (n,), finite; all of them where no tenth of them is alike, or where nothing else is there.
+    """
+    finite: NDArray[np.floating] = heights[np.isfinite(heights)]
+    values, counts = np.unique(finite, return_counts=True)
+    if len(values) < 2 or counts.max() < _SEA_SHARE * finite.size:
+        return finite
+    return np.asarray(finite[finite != values[counts.argmax()]])

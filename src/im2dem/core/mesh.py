@@ -6,6 +6,7 @@ A surface has its corners at pixel centres and nothing over pixels without data.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,28 @@ class GridMesh:
         kept, number = np.unique(self.triangles[inside], return_inverse=True)
         triangles = number.reshape(-1, 3).astype(np.int32)
         return GridMesh(self.row[kept], self.col[kept], self.height[kept], triangles, self.shape)
+
+    def blocks(self, side: int) -> Iterator[tuple[int, int, NDArray[np.int64], GridMesh]]:
+        """The surface cut into squares at rows and columns that are multiples of `side`, see `block_px`.
+
+        Yields
+        ------
+        Row and column of the square; the numbers that its corners have in the whole, shape (k,); and its own mesh,
+        with rows and columns counted from its upper left corner. Squares without a triangle are left out. Neighbours
+        have the same corners on the edge that they share.
+        """
+        across = -(-(self.shape[1] - 1) // side)
+        square = self.row[self.triangles].min(axis=1) // side * across + self.col[self.triangles].min(axis=1) // side
+        order = np.argsort(square, kind="stable")
+        found, starts = np.unique(square[order], return_index=True)
+        for number, own in zip(found, np.split(self.triangles[order], starts[1:]), strict=True):
+            row, col = divmod(int(number), across)
+            corners, renumbered = np.unique(own, return_inverse=True)
+            part = GridMesh(
+                self.row[corners] - row * side, self.col[corners] - col * side, self.height[corners],
+                renumbered.reshape(-1, 3).astype(np.int32), (side + 1, side + 1),
+            )  # fmt: skip
+            yield row, col, corners.astype(np.int64), part
 
     def placed(self, col_axis: Axis, row_axis: Axis, z_factor: float = 1.0) -> tuple[Points, Triangles]:
         """Corners in metres around the middle of the raster, and the triangles.

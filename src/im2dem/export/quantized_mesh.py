@@ -36,7 +36,15 @@ def earth_fixed(lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64], heig
     return np.stack([flat * np.cos(lon), flat * np.sin(lon), up], axis=1)
 
 
-def write_quantized_mesh(sink: BinaryIO, mesh: GridMesh, extent: TileExtent, normals: bool = True) -> None:
+def placed_on_earth(mesh: GridMesh, extent: TileExtent) -> Points:
+    """Geocentric x, y, z of the corners of a mesh that fills an extent, shape (n, 3), metres."""
+    rows, cols = mesh.shape
+    lon = extent.west + (extent.east - extent.west) * mesh.col / (cols - 1)
+    lat = extent.north - (extent.north - extent.south) * mesh.row / (rows - 1)
+    return earth_fixed(lon, lat, mesh.height)
+
+
+def write_quantized_mesh(sink: BinaryIO, mesh: GridMesh, extent: TileExtent, normals: Points | None = None) -> None:
     """Write one tile, not compressed.
 
     Parameters
@@ -49,7 +57,8 @@ def write_quantized_mesh(sink: BinaryIO, mesh: GridMesh, extent: TileExtent, nor
     extent
         Of the tile.
     normals
-        Add the extension "octvertexnormals".
+        Unit normals for the extension "octvertexnormals", shape (n, 3), geocentric; None: from this tile alone, which
+        shows as a seam of light where tiles meet.
 
     Source
     ------
@@ -61,9 +70,9 @@ def write_quantized_mesh(sink: BinaryIO, mesh: GridMesh, extent: TileExtent, nor
     u = np.rint(mesh.col / (cols - 1) * _MOST).astype(np.int64)
     v = np.rint((1 - mesh.row / (rows - 1)) * _MOST).astype(np.int64)
     h = np.rint((mesh.height - low) / (high - low or 1.0) * _MOST).astype(np.int64)
-    lon = extent.west + (extent.east - extent.west) * mesh.col / (cols - 1)
-    lat = extent.north - (extent.north - extent.south) * mesh.row / (rows - 1)
-    points = earth_fixed(lon, lat, mesh.height)
+    points = placed_on_earth(mesh, extent)
+    if normals is None:
+        normals = vertex_normals(points, mesh.triangles)
     order, triangles = _by_first_use(mesh.triangles)
     u, v, h, points = u[order], v[order], h[order], points[order]
     sink.write(_header(points, low, high))
@@ -76,9 +85,8 @@ def write_quantized_mesh(sink: BinaryIO, mesh: GridMesh, extent: TileExtent, nor
         edge = np.flatnonzero(axis == value)
         edge = edge[np.argsort((v if axis is u else u)[edge])]
         sink.write(struct.pack("<I", len(edge)) + edge.astype("<u2").tobytes())
-    if normals:
-        codes = oct_encode(vertex_normals(points, triangles)).tobytes()
-        sink.write(struct.pack("<BI", _NORMALS, len(codes)) + codes)
+    codes = oct_encode(normals[order]).tobytes()
+    sink.write(struct.pack("<BI", _NORMALS, len(codes)) + codes)
 
 
 def oct_encode(normals: Points) -> NDArray[np.uint8]:

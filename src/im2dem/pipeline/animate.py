@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import InputError, NoDataError, UsageError
 from im2dem.core.grid import Grid
-from im2dem.core.ground import ground_basis
+from im2dem.core.ground import ground_basis, land_heights
 from im2dem.export.animation import KINDS, require_video, write_animation
 from im2dem.export.contact_sheet import Snapshot, draw_sheet
 from im2dem.export.picture import tinted_relief
@@ -227,7 +227,7 @@ def _read_snapshot(file: Path) -> Snapshot:
 
 
 def _pleasant(heights: NDArray[np.float32], pixel_m: tuple[float, float]) -> float:
-    low, high = np.nanpercentile(heights, [1, 99])
+    low, high = np.nanpercentile(land_heights(heights), [1, 99])
     if not high > low:
         return 1.0
     extent = max(heights.shape[1] * pixel_m[0], heights.shape[0] * pixel_m[1])

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .export_cesium import export_quantized_mesh
 from .export_options import FORMATS, ExportOptions
 from .export_rasters import export_contours, export_exr, export_heightmap, export_hillshade, export_xyz
-from .export_source import HeightModel, open_heights
+from .export_source import HeightModel, Progress, open_heights
 from .export_surfaces import export_model, export_print
-from .export_tiles import export_map_tiles, export_quantized_mesh
+from .export_tiles import export_map_tiles
 
 __all__ = ["FORMATS", "ExportOptions", "Exported", "export_file"]
 
@@ -60,7 +61,12 @@ class Exported:
     figures: dict[str, Any]
 
 
-def export_file(dem: str | os.PathLike[str], output: str | os.PathLike[str], options: ExportOptions) -> Exported:
+def export_file(
+    dem: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    options: ExportOptions,
+    progress: Progress | None = None,
+) -> Exported:
     """Write a height model in the format of another program.
 
     Parameters
@@ -71,6 +77,8 @@ def export_file(dem: str | os.PathLike[str], output: str | os.PathLike[str], opt
         File, or folder for the formats that are folders of tiles.
     options
         Format and wishes.
+    progress
+        Called as progress(stage, done, total).
 
     Raises
     ------
@@ -87,7 +95,7 @@ def export_file(dem: str | os.PathLike[str], output: str | os.PathLike[str], opt
     MissingDependencyError
         An extra is not installed.
     """
-    with open_heights(dem, options.gsd_m) as model:
+    with open_heights(dem, options.gsd_m, progress) as model:
         paths, figures = _EXPORTERS[options.to](model, Path(output), options)
         return Exported(options.to, tuple(paths), model.heights, sum(map(_size, paths)), figures)
 

@@ -17,7 +17,6 @@ from rasterio.windows import Window as FileWindow
 
 from im2dem.core.errors import NoDataError, UsageError
 from im2dem.core.grid import Window
-from im2dem.core.scaling import strips
 from im2dem.core.terrain import contour_levels, hillshade, multidirectional_hillshade
 from im2dem.export.contours import Contour, LayerCrs, trace_contours, write_geojson, write_geopackage
 from im2dem.export.heightmap import (
@@ -52,7 +51,7 @@ def height_range(model: HeightModel) -> tuple[float, float, int]:
         No pixel has a height.
     """
     low, high, missing = np.inf, -np.inf, 0
-    for window in strips(model.grid):
+    for window in model.told_strips("looking for the range"):
         heights = model.read(window)
         finite = heights[np.isfinite(heights)]
         missing += heights.size - finite.size
@@ -75,7 +74,7 @@ def export_heightmap(model: HeightModel, target: Path, options: ExportOptions) -
     shape, spacing = model.grid.shape, pixel_size(model.grid)
     upside_down = False
     if options.engine is None:
-        rows: Iterator[NDArray[np.float32]] = (model.read(window) for window in strips(model.grid))
+        rows: Iterator[NDArray[np.float32]] = (model.read(window) for window in model.told_strips("writing"))
     else:
         side = engine_side(options.engine, shape)
         spacing = (spacing[0] * (shape[1] - 1) / (side - 1), spacing[1] * (shape[0] - 1) / (side - 1))
@@ -130,7 +129,7 @@ def export_exr(model: HeightModel, target: Path, options: ExportOptions) -> Resu
     check_target(target, options.overwrite)
     low, high, missing = height_range(model)
     with new_file(target, options.overwrite) as sink:
-        rows = (model.read(window) for window in strips(model.grid))
+        rows = (model.read(window) for window in model.told_strips("writing"))
         write_exr(sink, model.grid.shape, rows, json.dumps(model.facts | {"spacing_m": pixel_size(model.grid)}))
     return [target], {"low_m": low, "high_m": high, "pixels_without_height": missing}
 
@@ -147,7 +146,7 @@ def export_xyz(model: HeightModel, target: Path, options: ExportOptions) -> Resu
 
     def points() -> Iterator[NDArray[np.float64]]:
         nonlocal written
-        for window in strips(model.grid):
+        for window in model.told_strips("writing"):
             first = -window.row_off % step
             heights = model.read(window)[first::step, ::step]
             row, col = np.nonzero(np.isfinite(heights))
@@ -187,7 +186,7 @@ def _shaded(model: HeightModel, options: ExportOptions) -> Iterator[tuple[Window
     size, z_factor = pixel_size(model.grid), options.z_factor or 1.0
     altitude = 45.0 if options.altitude_deg is None else options.altitude_deg
     azimuth = 315.0 if options.azimuth_deg is None else options.azimuth_deg
-    for window in strips(model.grid, _ROWS):
+    for window in model.told_strips("writing", _ROWS):
         # One row more above and below, where there is one: slopes look at neighbours.
         first, last = max(0, window.row_off - _HALO), min(model.grid.height, window.row_stop + _HALO)
         heights = model.read(Window(first, 0, last - first, window.width))

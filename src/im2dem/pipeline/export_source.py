@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,7 @@ from im2dem.core.errors import GridMismatchError, Im2DemError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.preview import to_rgb8
 from im2dem.core.reduction import read_reduced, reduction_factor
+from im2dem.core.scaling import strips
 from im2dem.io.atomic import check_target, output_error, publish
 from im2dem.io.environment import gdal_env, quiet_georeference
 from im2dem.io.geotiff import open_dem, open_reader
@@ -38,6 +39,13 @@ _EDGE_POINTS = 21
 _MARGIN_PX = 3
 
 
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody is listening."""
+
+
 @dataclass(frozen=True, eq=False)
 class HeightModel:
     """An open height model.
@@ -50,11 +58,14 @@ class HeightModel:
         What they are, in words: relative, above a datum, or not said.
     metres
         Metres in one unit of the heights; None: heights in pixel sizes and no scale known.
+    progress
+        Told what is going on: (stage, done, total).
     """
 
     reader: FileReader
     heights: str
     metres: float | None
+    progress: Progress = _silent
 
     @property
     def grid(self) -> Grid:
@@ -72,6 +83,12 @@ class HeightModel:
         heights: NDArray[np.float32] = self.reader.read(window)[0] * np.float32(self.metres or 1.0)
         return heights
 
+    def told_strips(self, stage: str, rows: int | None = None) -> Iterator[Window]:
+        """Windows of whole rows from the top, with a word to `progress` after each."""
+        for window in strips(self.grid, rows) if rows else strips(self.grid):
+            yield window
+            self.progress(stage, window.row_stop, self.grid.height)
+
     def reduced(self, factor: int) -> NDArray[np.float32]:
         """All heights as means of blocks of `factor` pixels a side."""
         heights: NDArray[np.float32] = read_reduced(self.reader, factor)[0] * np.float32(self.metres or 1.0)
@@ -79,7 +96,9 @@ class HeightModel:
 
 
 @contextmanager
-def open_heights(path: str | os.PathLike[str], gsd_m: float | None = None) -> Iterator[HeightModel]:
+def open_heights(
+    path: str | os.PathLike[str], gsd_m: float | None = None, progress: Progress | None = None
+) -> Iterator[HeightModel]:
     """A height model with all that it says about its heights.
 
     Raises
@@ -89,7 +108,7 @@ def open_heights(path: str | os.PathLike[str], gsd_m: float | None = None) -> It
     """
     with open_dem(path, gsd_m=gsd_m) as reader:
         metres = reader.grid.gsd_m if reader.info.unit == "px" else 1.0
-        yield HeightModel(reader, _in_words(path, reader), metres)
+        yield HeightModel(reader, _in_words(path, reader), metres, progress or _silent)
 
 
 def _in_words(path: str | os.PathLike[str], reader: FileReader) -> str:
@@ -175,6 +194,19 @@ def window_over(source: Grid, target: Grid, margin_px: int = _MARGIN_PX) -> Wind
     first_row, first_col = math.floor(row.min()) - margin_px, math.floor(col.min()) - margin_px
     height, width = math.ceil(row.max()) + margin_px - first_row, math.ceil(col.max()) + margin_px - first_col
     return Window(first_row, first_col, height, width).intersection(source.window)
+
+
+def pixels_under(source: Grid, window: Window, target: Grid) -> float:
+    """Pixels of `source` along one of `target`, at the middle of a window of `source`."""
+    middle = source.transform @ (window.col_off + window.width / 2, window.row_off + window.height / 2)
+    x, y = middle if source.crs == target.crs else _between(source.crs, target.crs).transform(*middle)
+    col, row = ~target.transform @ (x, y)
+    corners = positions(target.transform, np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    if source.crs != target.crs:
+        corners = _between(target.crs, source.crs).transform(*corners)
+    cols, rows = positions(~source.transform, *(np.asarray(axis) for axis in corners))
+    area = abs((cols[1] - cols[0]) * (rows[2] - rows[0]) - (cols[2] - cols[0]) * (rows[1] - rows[0]))
+    return math.sqrt(area) if math.isfinite(area) else max(window.shape) / max(target.shape)
 
 
 def picture_over(image: str | os.PathLike[str], grid: Grid, max_px: int) -> NDArray[np.uint8]:

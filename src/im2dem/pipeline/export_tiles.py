@@ -1,8 +1,7 @@
-"""Height model to pyramids of tiles: Terrarium, Mapbox Terrain-RGB, PMTiles and Cesium's quantized mesh."""
+"""Height model to pyramids of web map tiles: Terrarium, Mapbox Terrain-RGB, PMTiles."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -19,29 +18,22 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from im2dem.core.errors import NoDataError, OutputExistsError, UsageError
-from im2dem.core.grid import Grid, Window
-from im2dem.core.mesh import bounded_mesh
+from im2dem.core.grid import Grid
 from im2dem.core.reduction import block_mean
 from im2dem.export.pmtiles import write_pmtiles
-from im2dem.export.quantized_mesh import TileExtent, write_quantized_mesh
 from im2dem.export.terrain_rgb import ENCODINGS, tile_png
 from im2dem.io.atomic import check_target, output_error
 from im2dem.io.warp import warp_to_grid
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, new_file, require_place, window_over
+from .export_source import HeightModel, new_file, pixels_under, require_place, window_over
 
 _TILE_PX = 256
 _HALF_WORLD_M = math.pi * 6_378_137.0
 _MOST_TILES = 500_000
 # A zoom level is skipped when its pixels would be less than this much finer than the raster's.
 _ZOOM_SLACK = 0.25
-_MESH_SIDE = 64
-# Cesium's own estimate of the error of level 0 from a raster of 65 posts, metres; a quarter of it is allowed here.
-_LEVEL_0_ERROR_M = 6_378_137.0 * 2 * math.pi * 0.25 / (65 * 2)
-_ERROR_SHARE = 0.25
 _FIRST_OVERVIEW, _OVERVIEW_PX = 4, 2048
-_DEGREE_M = 111_320.0
 Heights = NDArray[np.float32]
 Result = tuple[list[Path], dict[str, Any]]
 
@@ -59,9 +51,7 @@ class Sampler:
         window = window_over(grid, target)
         if window is None:
             return np.full(target.shape, np.nan, dtype=np.float32)
-        middle = target.crop(Window(target.height // 2, target.width // 2, 1, 1))
-        under = window_over(grid, middle, 0)
-        ratio = math.sqrt(under.height * under.width) if under else max(window.shape) / max(target.shape)
+        ratio = pixels_under(grid, window, target)
         factor = _FIRST_OVERVIEW
         if ratio < factor:
             data, source = self.model.read(window), grid.crop(window)
@@ -178,10 +168,18 @@ def export_map_tiles(model: HeightModel, target: Path, options: ExportOptions) -
         raise UsageError(f"--encoding must be one of {', '.join(ENCODINGS)}, got {encoding!r}")
     bounds = bounds_lonlat(model.grid)
     zooms = options.zoom or zoom_range(model.grid, bounds)
-    _check_count(zooms[1], bounds)
+    check_count(zooms[1], bounds)
     sampler = Sampler(model)
     nodata_m = options.nodata_m or 0.0
-    tiles = pyramid(lambda zoom, x, y: sampler.sample(web_tile_grid(zoom, x, y)), zooms, bounds)
+    total, sampled = _count(zooms[1], bounds), 0
+
+    def sample(zoom: int, x: int, y: int) -> Heights:
+        nonlocal sampled
+        sampled += 1
+        model.progress("writing tiles", min(sampled, total), total)
+        return sampler.sample(web_tile_grid(zoom, x, y))
+
+    tiles = pyramid(sample, zooms, bounds)
     pictures = ((zoom, x, y, tile_png(heights, encoding, nodata_m)) for zoom, x, y, heights in tiles)
     about = model.facts | {
         "tilejson": "3.0.0",
@@ -214,11 +212,25 @@ def export_map_tiles(model: HeightModel, target: Path, options: ExportOptions) -
     return [target], {"tiles": count, "zoom": list(zooms), "encoding": encoding}
 
 
-def _check_count(zoom: int, bounds: tuple[float, float, float, float]) -> None:
-    (left, top), (right, bottom) = _mercator(bounds[0], bounds[3]), _mercator(bounds[2], bounds[1])
-    count = (right - left) * (bottom - top) * 4**zoom
+def check_count(zoom: int, bounds: tuple[float, float, float, float]) -> None:
+    """Raise where a level would have more tiles than anybody wants to wait for.
+
+    Raises
+    ------
+    UsageError
+        More than half a million.
+    """
+    count = _count(zoom, bounds)
     if count > _MOST_TILES:
-        raise UsageError(f"zoom {zoom} would make {count:,.0f} tiles; give a lower --zoom, e.g. --zoom 0-{zoom - 2}")
+        raise UsageError(f"zoom {zoom} would make {count:,} tiles; give a lower --zoom, e.g. --zoom 0-{zoom - 2}")
+
+
+def _count(zoom: int, bounds: tuple[float, float, float, float]) -> int:
+    """Web map tiles of a level that lie over the bounds."""
+    (left, top), (right, bottom) = _mercator(bounds[0], bounds[3]), _mercator(bounds[2], bounds[1])
+    side = 1 << zoom
+    across = math.ceil(right * side) - math.floor(left * side)
+    return across * (math.ceil(bottom * side) - math.floor(top * side))
 
 
 @contextmanager
@@ -253,64 +265,3 @@ def new_folder(target: Path, overwrite: bool, marker: str) -> Iterator[Path]:
         raise output_error(target, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def export_quantized_mesh(model: HeightModel, target: Path, options: ExportOptions) -> Result:
-    """A folder z/x/y.terrain with layer.json, geographic tiles counted from the south."""
-    require_place(model, "terrain tiles")
-    bounds = bounds_lonlat(model.grid)
-    highest = math.ceil(math.log2(180 / _MESH_SIDE / ((model.grid.gsd_m or 1.0) / _DEGREE_M)) - 2 * _ZOOM_SLACK)
-    zooms = (0, options.zoom[1] if options.zoom else min(max(highest, 0), 22))
-    _check_count(zooms[1], bounds)
-    sampler = Sampler(model)
-    nodata_m = options.nodata_m or 0.0
-    available, count, found = [], 0, False
-    with new_folder(target, options.overwrite, "layer.json") as folder:
-        for zoom in range(zooms[1] + 1):
-            side = 180 / 2**zoom
-            xs = (math.floor((bounds[0] + 180) / side), math.ceil((bounds[2] + 180) / side))
-            ys = (math.floor((bounds[1] + 90) / side), math.ceil((bounds[3] + 90) / side))
-            if zoom == 0:  # a client starts from both tiles of the world
-                xs, ys = (0, 2), (0, 1)
-            available.append([{"startX": xs[0], "startY": ys[0], "endX": xs[1] - 1, "endY": ys[1] - 1}])
-            for x in range(*xs):
-                (folder / str(zoom) / str(x)).mkdir(parents=True, exist_ok=True)
-                for y in range(*ys):
-                    extent = TileExtent(x * side - 180, y * side - 90, (x + 1) * side - 180, (y + 1) * side - 90)
-                    heights = sampler.sample(_posts(extent))
-                    valid = np.isfinite(heights)
-                    found |= bool(valid.any())
-                    filled = np.where(valid, heights, nodata_m)
-                    mesh = bounded_mesh(filled, _ERROR_SHARE * _LEVEL_0_ERROR_M / 2**zoom)
-                    content = io.BytesIO()
-                    write_quantized_mesh(content, mesh, extent)
-                    (folder / str(zoom) / str(x) / f"{y}.terrain").write_bytes(content.getvalue())
-                    count += 1
-        if not found:
-            raise NoDataError(f"{model.reader.name}: not one pixel has a height; check its nodata value")
-        about = model.facts | {
-            "tilejson": "2.1.0",
-            "name": Path(model.reader.name).stem,
-            "version": "1.0.0",
-            "format": "quantized-mesh-1.0",
-            "scheme": "tms",
-            "projection": "EPSG:4326",
-            "tiles": ["{z}/{x}/{y}.terrain"],
-            "extensions": ["octvertexnormals"],
-            "bounds": [-180, -90, 180, 90],
-            "valid_bounds": list(bounds),
-            "minzoom": 0,
-            "maxzoom": zooms[1],
-            "available": available,
-            "vertical": "heights are written as they are; Cesium takes them as heights above the WGS 84 ellipsoid",
-            "nodata": f"ground without a height stands at {nodata_m:g} m",
-        }
-        (folder / "layer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return [target], {"tiles": count, "zoom": list(zooms)}
-
-
-def _posts(extent: TileExtent) -> Grid:
-    """65 x 65 posts, the outer ones on the edges of the tile."""
-    dx, dy = (extent.east - extent.west) / _MESH_SIDE, (extent.north - extent.south) / _MESH_SIDE
-    corner = Affine(dx, 0, extent.west - dx / 2, 0, -dy, extent.north + dy / 2)
-    return Grid((_MESH_SIDE + 1, _MESH_SIDE + 1), corner, "EPSG:4326")
