@@ -14,10 +14,10 @@ from affine import Affine
 
 from im2dem.core.errors import GridMismatchError, InputError, NoDataError, UsageError
 from im2dem.core.grid import Grid
-from im2dem.core.ground import ground_basis
+from im2dem.core.ground import ground_basis, land_heights
 from im2dem.core.raster import Raster
 from im2dem.core.sun import solar_position
-from im2dem.web.page import PageOptions, build_page
+from im2dem.web.page import PageOptions, automatic_exaggeration, build_page
 from im2dem.web.payload import decode_heights
 
 UTM = "EPSG:32633"
@@ -148,6 +148,19 @@ def test_one_valid_pixel_makes_a_page():
     data = np.full((1, 4, 4), np.nan, np.float32)
     data[0, 2, 1] = 7
     assert "payload" in build_page(Raster(data, grid(4, 4), ("height",)))
+
+
+def test_the_sea_does_not_exaggerate_mountains():
+    row, col = np.mgrid[0:80, 0:80]
+    land = np.where((row > 20) & (row < 35) & (col > 20) & (col < 35), 1500 + 100.0 * (row - 20), 0).astype(np.float32)
+    grid = Grid((80, 80), Affine(500, 0, 5e5, 0, -500, 5e6), UTM)
+    cut = land[21:35, 21:35]
+    payload = {"grid": {"basis": [[500, 0], [0, -500]], "unit": "m"}, "height": {"metres": 1.0}}
+    low = np.percentile(cut, 99) - np.percentile(cut, 1)
+    # The relief of the land alone: 0.085 of 40 km over it.
+    assert automatic_exaggeration(land, payload) <= 0.085 * grid.width * 500 / low
+    np.testing.assert_array_equal(np.sort(land_heights(land)), np.sort(cut, axis=None))
+    assert len(land_heights(np.full((3, 3), 7.0))) == 9
 
 
 def test_ground_basis_of_degrees_is_in_true_metres():

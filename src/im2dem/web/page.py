@@ -20,7 +20,7 @@ from pyproj.exceptions import CRSError
 
 from im2dem.core.errors import InputError, UsageError
 from im2dem.core.grid import Grid
-from im2dem.core.ground import ground_basis
+from im2dem.core.ground import ground_basis, land_heights
 from im2dem.core.protocols import RasterReader
 from im2dem.core.raster import Raster
 from im2dem.core.reduction import block_mean, read_reduced, reduction_factor
@@ -36,6 +36,7 @@ from .truth import truth_members, truth_on_mesh
 # What a page may weigh, and the least that is left for the picture when the heights are pure noise.
 _PAGE_BYTES = 5_600_000
 _LEAST_IMAGE_BYTES = 400_000
+_MORE_IMAGE_BYTES = 3_000_000
 # A relief that takes this part of the longer side reads as mountains, not as a wall or a sheet of paper.
 _PLEASANT_RELIEF = 0.085
 LAYERS = ("image", "hillshade", "height", "slope", "aspect", "sigma", "error")
@@ -67,7 +68,7 @@ class PageOptions:
     detail_px
         Longer side of the finest tiles, which the page reads where somebody looks closely; `max_px` or less: none.
     max_image_px
-        Longer side of the picture.
+        Longer side of the picture; None: 2048, or 4096 where the DEM is larger than 2048 pixels.
 
     Raises
     ------
@@ -84,7 +85,7 @@ class PageOptions:
     date: datetime | None = None
     layer: str | None = None
     max_px: int = 1024
-    max_image_px: int = 2048
+    max_image_px: int | None = None
     detail_px: int = 4096
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class PageOptions:
             raise UsageError(f"the sun's elevation must be 0 to 90 degrees, got {self.sun_elevation_deg}")
         if self.layer is not None and self.layer not in LAYERS:
             raise UsageError(f"there is no layer {self.layer!r}; choose one of {', '.join(LAYERS)}")
-        if self.max_px < 2 or self.max_image_px < 2:
+        if self.max_px < 2 or (self.max_image_px is not None and self.max_image_px < 2):
             raise UsageError(f"a page needs at least 2 pixels a side, got {self.max_px} and {self.max_image_px}")
 
 
@@ -181,8 +182,10 @@ def build_page_from(
     }
     if image is not None:
         room = _PAGE_BYTES - len(_json(payload)) - len(_static("viewer.js"))
-        rgb = drape(image, dem.grid, options.max_image_px)
-        payload["image"] = encode_picture(rgb, options.max_image_px, max(room, _LEAST_IMAGE_BYTES))
+        image_px = options.max_image_px or (4096 if max(dem.grid.shape) > 2048 else 2048)
+        # A larger picture may weigh more, or its pixels would be bought with the quality of all.
+        room += _MORE_IMAGE_BYTES if image_px > 2048 else 0
+        payload["image"] = encode_picture(drape(image, dem.grid, image_px), image_px, max(room, _LEAST_IMAGE_BYTES))
     return _fill(options, payload, tiles)
 
 
@@ -238,7 +241,7 @@ def automatic_exaggeration(heights: NDArray[np.float32], payload: dict[str, Any]
     payload
         With members `grid` and `height.metres`.
     """
-    low, high = np.nanpercentile(heights, [1, 99])
+    low, high = np.nanpercentile(land_heights(heights), [1, 99])
     east, north = np.array(payload["grid"]["basis"]).T
     extent = max(math.hypot(east[0], north[0]) * heights.shape[1], math.hypot(east[1], north[1]) * heights.shape[0])
     relief = float(high - low) * payload["height"]["metres"]
