@@ -128,7 +128,7 @@ def trust_detail(prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: 
     sure *= np.clip(_EDGE * least / np.maximum(near_z, 1e-30), 0.0, 1.0)
     octaves = max(0.0, math.log2(max(factor, 1)) - _SURE_OCTAVES)
     weight = sure * slope * size * np.clip(slope, 0.0, 1.0) ** (_DOUBT * octaves * (octaves + 1) / 2)
-    missing = below * (near_z * (1 - explained * sure) + 0.01 * var_z)
+    missing = below * (near_z * (1 - explained * sure) + 1e-4 * var_z)
     cov, var_p = float((rest_z * rest_p * inside).sum()), float((rest_p**2 * inside).sum())
     correlation = cov / math.sqrt(var_p * var_z * inside.sum()) if var_p * var_z > 0 else math.nan
     return DetailTrust(weight, sure * np.clip(base, 0.0, 1.0), np.sqrt(missing), float(weight.mean()), correlation)

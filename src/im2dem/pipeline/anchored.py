@@ -46,6 +46,9 @@ class Anchored:
         From `open_anchor`.
     shelf
         Predicted heights and sigma, relative, on the anchor's grid.
+    test
+        The same of a net that was told a coarser prior than the anchor's: how far its detail is believed is measured
+        on this. Default: the net was told none, and its own heights are.
 
     Raises
     ------
@@ -55,7 +58,8 @@ class Anchored:
         Points fix no scale where one is needed.
     """
 
-    def __init__(self, anchor: Anchor, shelf: Shelf) -> None:
+    def __init__(self, anchor: Anchor, shelf: Shelf, test: Shelf | None = None) -> None:
+        self._test = test or shelf
         self.anchor, self.shelf, self.shape = anchor, shelf, shelf.shape
         self.messages = list(anchor.messages)
         self.mode = anchor.mode
@@ -100,14 +104,14 @@ class Anchored:
                 total, count = total + float(sigma @ sigma), count + sigma.size
         return math.sqrt(total / count) if count else math.nan
 
-    def _strips(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _strips(self, shelf: Shelf | None = None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         for start in range(0, self.shape[0], _STRIP_PX):
-            yield start, self.shelf.rows(start, min(start + _STRIP_PX, self.shape[0]))
+            yield start, (shelf or self.shelf).rows(start, min(start + _STRIP_PX, self.shape[0]))
 
-    def _means(self, surface: CellSurface) -> tuple[Float, Float]:
+    def _means(self, surface: CellSurface, shelf: Shelf | None = None) -> tuple[Float, Float]:
         """Means of predicted heights and sigma over cells; NaN where there is no pixel."""
         totals, counts = np.zeros((2, 2, *surface.cells))
-        for start, strip in self._strips():
+        for start, strip in self._strips(shelf):
             for k in (0, 1):
                 total, count = surface.sums(strip[k], start)
                 totals[k] += total
@@ -118,7 +122,8 @@ class Anchored:
     def _fuse(self, prior: Prior) -> None:
         means, _ = self._means(prior.surface)
         sigma_m = self.anchor.options.prior_sigma_m
-        trust = trust_detail(prior.heights, means, prior.surface.factor, sigma_m)
+        tested = means if self._test is self.shelf else self._means(prior.surface, self._test)[0]
+        trust = trust_detail(prior.heights, tested, prior.surface.factor, sigma_m)
         self.fusion = Fusion(prior.surface, prior.heights, means, trust, sigma_m)
         for start, strip in self._strips():
             self.fusion.add_detail(strip[0], start)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from im2dem.core.anchor_surface import fill_cells
+from im2dem.core.anchor_surface import CellSurface, fill_cells
+from im2dem.core.errors import UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.protocols import RasterReader
 from im2dem.runtime.session import GUIDE_BANDS, OnnxModel
@@ -75,6 +78,25 @@ class GuideReader:
             if min(stop) > 0:
                 at = np.s_[max(row - POINT_RADIUS_PX, 0) : stop[0], max(col - POINT_RADIUS_PX, 0) : stop[1]]
                 part[2][at], part[3][at] = z, 1.0
+
+
+def once_coarser(anchor: Anchor) -> Anchor:
+    """The anchor with its prior averaged over 2 x 2 cells and without points: what a guided net is tested with.
+
+    Given the prior itself, the net would repeat it, and be believed for that.
+
+    Raises
+    ------
+    UsageError
+        There is no prior.
+    """
+    prior = anchor.prior
+    if prior is None:
+        raise UsageError("without a prior there is nothing to make coarser")
+    cells = prior.heights.shape
+    means = CellSurface((cells[0], cells[1]), 2).means(prior.heights)
+    surface = CellSurface(prior.surface.shape, 2 * prior.surface.factor, prior.surface.offset)
+    return replace(anchor, prior=replace(prior, surface=surface, heights=means), points=None)
 
 
 class _Joined:

@@ -34,7 +34,7 @@ from im2dem.runtime.shelf import Shelf
 from .anchored import Anchored
 from .anchoring import Anchor, AnchorOptions, AnchorReport, open_anchor
 from .condition import condition_of
-from .guide import guided
+from .guide import guided, once_coarser
 from .prediction import DEFAULT_MODEL, Prediction, PredictOptions, summary
 
 __all__ = ["DEFAULT_MODEL", "PredictOptions", "Prediction", "predict_dem", "predict_file", "predictor", "summary"]
@@ -164,7 +164,13 @@ def _anchored(
     stack, scratch = keep
     shelf = stack.enter_context(closing(Shelf(folder / "relative.f32", len(BANDS_OUT), prepared.scaled.grid.shape)))
     report = _run(prepared, shelf, options, scratch, progress)
-    return Anchored(prepared.anchor, shelf), report
+    if not prepared.model.takes_guide or prepared.anchor.prior is None:
+        return Anchored(prepared.anchor, shelf), report
+    # A second look with half of the prior hidden: only what the net adds to that shows whether it knows anything.
+    test = stack.enter_context(closing(Shelf(folder / "test.f32", len(BANDS_OUT), prepared.scaled.grid.shape)))
+    hidden = replace(prepared, anchor=once_coarser(prepared.anchor))
+    _run(hidden, test, replace(options, resume=False), None, progress)
+    return Anchored(prepared.anchor, shelf, test), report
 
 
 def _with_anchor(prepared: _Prepared, report: AnchorReport) -> _Prepared:
