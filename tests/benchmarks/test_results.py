@@ -178,7 +178,8 @@ def test_classes_of_relief_and_the_calibration_have_their_place(folder):
 
 
 def test_the_command_needs_data_before_it_starts(tmp_path, capsys):
-    assert set(report.TITLES) == set(results.SECTIONS)
+    # ablations take hours and have a command of their own
+    assert set(report.TITLES) - {"ablations"} == set(results.SECTIONS)
     out = tmp_path / "results.md"
     assert results.main(["--only", "flat", "--out", str(out)]) == 2
     assert "--data" in capsys.readouterr().err
