@@ -1,24 +1,22 @@
 """Size of the 3D page, time to its first picture, pictures a second while turning, at four sizes in headless Chromium.
 
-Run ``python benchmarks/page.py`` (needs the extra "browser" and a Chromium); writes docs/results/page.json. Times
-depend on the machine and on what else runs on it: the load is written beside them, and each size has a ratio to the
-smallest. Where plotly is installed, its surface of the same heights (no picture) stands beside the smallest size.
+Needs the extra "browser" and a Chromium. Times are ratios to the smallest size; the bars alone are in seconds, with the
+load of the machine beside them. Where plotly is installed, its surface of the same heights is told of.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from affine import Affine
-from harness import ROOT, say
+from harness import ROOT, Bar, Outcome, Setup, Table, number, say
 
+from im2dem.core.errors import MissingDependencyError
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.web.page import PageOptions
@@ -28,7 +26,14 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browser_kit import FLAGS, chromium
 
 SIDES = (512, 1024, 2048, 4096)
+QUICK_SIDES = (512, 1024)
 ROUNDS = 3
+OPENS_S = 3.0
+EXPLAIN = (
+    "Drawn relief with a noisy picture, in headless Chromium without a graphics card (SwiftShader), window 1280 x 800. "
+    "*first picture*: from the request of the file to the first drawn picture; *turning*: one picture while the camera "
+    "moves; *at rest*: one with all its detail. Times are ratios to the smallest size."
+)
 PLOTLY_SIDES = (512,)
 PATIENCE_S = 90
 WINDOW = {"width": 1280, "height": 800}
@@ -84,43 +89,54 @@ def measure_plotly(browser: Any, dem: Raster, path: Path) -> dict[str, float | N
     return {"page_mb": path.stat().st_size / 1e6, "first_s": first, "patience_s": PATIENCE_S}
 
 
-def main() -> None:
-    """Measure every size, the best of a few rounds each, and write the table."""
-    from playwright.sync_api import sync_playwright
-
-    rows = []
+def run(setup: Setup) -> Outcome:
+    """Every size, the best of a few rounds each."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise MissingDependencyError("Playwright is not installed; run: pip install 'im2dem[browser]'") from error
+    rows: list[dict[str, Any]] = []
+    plotly: list[str] = []
     with tempfile.TemporaryDirectory(prefix="im2dem-page-") as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        for side in SIDES:
+        for side in QUICK_SIDES if setup.quick else SIDES:
             dem, image = drawn(side)
             path = Path(folder) / f"{side}.html"
-            begin = time.perf_counter()
             view(dem, image, path, PageOptions(title=f"{side} px"))
-            made = time.perf_counter() - begin
             rounds = [measure(browser, path) for _ in range(ROUNDS)]
             best = {name: min(one[name] for one in rounds) for name in rounds[0]}
-            rows.append({"side_px": side, "page_mb": path.stat().st_size / 1e6, "made_s": made, **best})
-            if side in PLOTLY_SIDES:
-                rows[-1]["plotly"] = measure_plotly(browser, dem, path)
+            rows.append({"side_px": side, "page_mb": path.stat().st_size / 1e6, **best})
             say(f"  {side}: {rows[-1]}")
+            if side in PLOTLY_SIDES:
+                peer = measure_plotly(browser, dem, path)
+                plotly = [_beside(side, rows[-1], peer)] if peer else ["Plotly is not installed: no row of it."]
         browser.close()
+    return describe(rows, plotly)
+
+
+def _beside(side: int, own: dict[str, Any], peer: dict[str, float | None]) -> str:
+    size = f"The same heights, {side} px, as a one-file Plotly surface without a picture: {peer['page_mb']:.1f} MB, "
+    if peer["first_s"] is None:
+        return size + f"no first picture within {PATIENCE_S} s."
+    return size + f"first picture after {peer['first_s'] / own['first_s']:.1f} times as long as ours."
+
+
+def describe(rows: list[dict[str, Any]], notes: list[str]) -> Outcome:
+    """The table, and the bar of the largest size."""
+    lines = tuple(
+        (
+            str(row["side_px"]), number(row["page_mb"], 1), number(row["first_s"] / rows[0]["first_s"], 2),
+            number(row["turning_ms"] / rows[0]["turning_ms"], 2), number(row["resting_ms"] / rows[0]["resting_ms"], 2),
+            number(row["heap_mb"], 0),
+        )
+        for row in rows
+    )  # fmt: skip
+    table = Table("", ("side px", "page MB", "first picture", "turning", "at rest", "heap MB"), lines)
+    bars = []
     for row in rows:
-        row["frames_a_second"] = 1000 / row["turning_ms"]
-        row["first_ratio"] = row["first_s"] / rows[0]["first_s"]
-    static = ROOT / "src/im2dem/web/static"
-    result = {
-        "command": "python benchmarks/page.py",
-        "cores": os.cpu_count(),
-        "load_1min": os.getloadavg()[0],
-        "renderer": "SwiftShader (no graphics card)",
-        "window": WINDOW,
-        "viewer_kb": sum(file.stat().st_size for file in static.iterdir()) / 1e3,
-        "rows": rows,
-    }
-    target = ROOT / "docs/results/page.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    say(f"wrote {target}")
-
-
-if __name__ == "__main__":
-    main()
+        if row["side_px"] == 4096:
+            found = f"{row['first_s']:.1f} s, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+            bars.append(Bar("A DEM of 4096 x 4096 opens", f"<= {OPENS_S:g} s", found, row["first_s"] <= OPENS_S))
+            frames = 1000 / row["turning_ms"]
+            bars.append(Bar("It turns while held", ">= 10 frames a second", f"{frames:.0f}", frames >= 10))
+    return Outcome((EXPLAIN, table, *notes), tuple(bars))

@@ -95,6 +95,7 @@ def test_there_are_pages():
         "absolute-heights",
         "artificial-terrain",
         "evaluate",
+        "export",
         "predict-georeferenced",
         "predict-photo",
         "python",
