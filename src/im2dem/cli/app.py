@@ -76,6 +76,6 @@ def run(args: list[str] | None = None) -> int:
         result = INTERRUPTED
     if result == INTERRUPTED:  # newer versions of typer return it
         console.tell_error(
-            "im2dem: interrupted; nothing half-written was left; predict goes on with --resume, a build or a run as it is"
+            "im2dem: interrupted; nothing half-written is left; predict goes on with --resume, builds and runs as such"
         )
     return result if isinstance(result, int) else 0

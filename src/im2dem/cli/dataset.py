@@ -43,7 +43,9 @@ def synth(
     sources = [source for path in dem for source in find_dem_sources(path)]
     with console.progress_bar() as progress:
         chips = make_chips(
-            sources, SynthOptions(count, size, seed, gsd_range_m=(low, high)), lambda done, total: progress("rendering", done, total)
+            sources,
+            SynthOptions(count, size, seed, gsd_range_m=(low, high)),
+            lambda done, total: progress("rendering", done, total),
         )
     save_chips(target, chips)
     console.say(f"pack     {target}  ({len(chips)} rendered chips of {size} px)")
