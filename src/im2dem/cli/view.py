@@ -36,9 +36,7 @@ def view(
     detail: Annotated[
         int, typer.Option(help="Longer side of the finest heights in pixels; 0: the overview alone.")
     ] = 4096,
-    max_image: Annotated[
-        int | None, typer.Option(help="Longer side of the picture in pixels; default 2048, 4096 for large DEMs.")
-    ] = None,
+    max_image: Annotated[int, typer.Option(help="Longer side of the picture in pixels.")] = 2048,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,

@@ -68,7 +68,7 @@ class PageOptions:
     detail_px
         Longer side of the finest tiles, which the page reads where somebody looks closely; `max_px` or less: none.
     max_image_px
-        Longer side of the picture; None: 2048, or 4096 where the DEM is larger than 2048 pixels.
+        Longer side of the picture; above 2048 the page may weigh 3 MB more, and opens later.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class PageOptions:
     date: datetime | None = None
     layer: str | None = None
     max_px: int = 1024
-    max_image_px: int | None = None
+    max_image_px: int = 2048
     detail_px: int = 4096
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class PageOptions:
             raise UsageError(f"the sun's elevation must be 0 to 90 degrees, got {self.sun_elevation_deg}")
         if self.layer is not None and self.layer not in LAYERS:
             raise UsageError(f"there is no layer {self.layer!r}; choose one of {', '.join(LAYERS)}")
-        if self.max_px < 2 or (self.max_image_px is not None and self.max_image_px < 2):
+        if self.max_px < 2 or self.max_image_px < 2:
             raise UsageError(f"a page needs at least 2 pixels a side, got {self.max_px} and {self.max_image_px}")
 
 
@@ -182,7 +182,7 @@ def build_page_from(
     }
     if image is not None:
         room = _PAGE_BYTES - len(_json(payload)) - len(_static("viewer.js"))
-        image_px = options.max_image_px or (4096 if max(dem.grid.shape) > 2048 else 2048)
+        image_px = options.max_image_px
         # A larger picture may weigh more, or its pixels would be bought with the quality of all.
         room += _MORE_IMAGE_BYTES if image_px > 2048 else 0
         payload["image"] = encode_picture(drape(image, dem.grid, image_px), image_px, max(room, _LEAST_IMAGE_BYTES))
