@@ -185,7 +185,11 @@ def test_ctrl_c_in_a_real_process_leaves_no_result_and_resume_goes_on(im2dem, fo
     # Some 50 tiles of 128 px: more than a second of work, so that the signal comes in the middle of it.
     drawing.draw(folder / "scene.tif", drawing.colours(500, 700))
     words = ["predict", "scene.tif", "-o", "dem.tif", "--tile", "128", "--overlap", "64", "--threads", "1"]
-    process = subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # tests that a shell runs in the background ignore SIGINT, and so would this child of theirs
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     journal = Path("dem.tif.part/journal.jsonl")
     until = time.monotonic() + 60
     # The first line is the header; the second says that a row of tiles is done.
