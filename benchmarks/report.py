@@ -25,6 +25,9 @@ TITLES = {
     "install": "Installing",
     "training": "Training",
     "ablations": "Ablations",
+    "export": "Exports",
+    "page": "The page",
+    "terrain": "Artificial terrain",
 }
 
 INTRO = """\

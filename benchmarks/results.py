@@ -18,11 +18,14 @@ from pathlib import Path
 import accuracy
 import anchoring
 import exactness
+import exporting
 import flatland
 import install
 import memory
+import page
 import report
 import speed
+import terrain
 import training
 from harness import ROOT, Outcome, Setup, say
 
@@ -45,6 +48,9 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "exactness": exactness.run,
     "install": install.run,
     "training": training.run,
+    "export": exporting.run,
+    "page": page.run,
+    "terrain": terrain.run,
 }
 # Left out unless asked for: the test split is run once per release.
 ON_DEMAND = ("test",)
