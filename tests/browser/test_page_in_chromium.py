@@ -294,8 +294,8 @@ def test_notebook_frame_shows_the_page(show, html):
 
 def test_modules_pass_their_own_tests():
     node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node.js is not installed")
+    if node is None or not (VIEWER / "node_modules" / "three").is_dir():
+        pytest.skip("Node.js or viewer/node_modules is missing; run npm ci in viewer/")
     done = subprocess.run([node, "--test", "test/"], cwd=VIEWER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
 
