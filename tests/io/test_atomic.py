@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from im2dem.core.errors import OutputError, OutputExistsError
+from im2dem.core.errors import OutputError, OutputExistsError, RemoteError
 from im2dem.io import atomic
 
 
@@ -47,3 +47,23 @@ def test_the_message_names_the_cause(tmp_path):
     assert "Read-only" in str(atomic.output_error(tmp_path, OSError(30, "Read-only file system")))
     with pytest.raises(OutputError, match="mkdir"):
         atomic.write_text(tmp_path / "a" / "b.json", "{}")
+
+
+def test_a_file_written_in_pieces_is_whole_or_gone(tmp_path):
+    path = tmp_path / "pack.npz"
+
+    def write(error: Exception | None) -> None:
+        with atomic.new_file(path) as file:
+            file.write(b"half")
+            if error:
+                raise error
+
+    # What the block reads may fail too: that is not the disk's fault, and keeps its own words.
+    for error, expected in ((RemoteError("no answer"), RemoteError), (OSError(28, "full"), OutputError)):
+        with pytest.raises(expected):
+            write(error)
+        assert os.listdir(tmp_path) == []
+    write(None)
+    assert path.read_bytes() == b"half"
+    with pytest.raises(OutputExistsError):
+        write(None)

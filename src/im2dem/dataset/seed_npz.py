@@ -12,6 +12,7 @@ Remote Sensing 12(12), 2002, doi:10.3390/rs12122002.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from im2dem.core.errors import InputError, UsageError
 from im2dem.core.nodata import fill
 from im2dem.core.scaling import Stretch
-from im2dem.io.atomic import check_target, output_error, publish
+from im2dem.io.atomic import new_file
 
 from .chips import Chips
 
@@ -115,17 +116,9 @@ def write_seed_npz(path: Path, tiles: SeedTiles, *, overwrite: bool = False) -> 
         )
     if not 0 <= int(tiles.dem.min()) <= int(tiles.dem.max()) <= TOP_LEVEL:
         raise UsageError(f"heights run from {tiles.dem.min()} to {tiles.dem.max()}; scale them with to_levels first")
-    target = check_target(path, overwrite)
-    part = target.with_name(target.name + ".part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, tiles.rgb.astype(np.float32), tiles.dem.astype(np.int16)[..., None])
-        publish(part, target)
-    except OSError as error:
-        raise output_error(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    with new_file(path, overwrite=overwrite) as file:
+        np.savez_compressed(file, tiles.rgb.astype(np.float32), tiles.dem.astype(np.int16)[..., None])
+    return path
 
 
 def to_levels(heights_m: NDArray[np.float32], height_range_m: tuple[float, float]) -> NDArray[np.int16]:
@@ -175,25 +168,45 @@ def tiles_of_chips(
     Pictures, uint8 (n, 256, 256, 3); heights, float32 (n, 256, 256), metres above the mean of the chip, NaN = no data;
     and the number of the chip that each tile is from, (n,).
     """
-    side = SEED_TILE_PX
     pictures: list[NDArray[np.uint8]] = []
     heights: list[NDArray[np.float32]] = []
     numbers: list[int] = []
     for i in range(len(chips)):
-        height, width = chips.dem.shape[1:]
-        dem, image = chips.heights_m(i), None
-        for row in range(0, height - side + 1, side):
-            for col in range(0, width - side + 1, side):
-                part = (slice(row, row + side), slice(col, col + side))
-                if np.isfinite(dem[part]).mean() < least_valid:
-                    continue
-                image = _stretched(chips.rgb[i]) if image is None else image
-                pictures.append(np.moveaxis(image[(slice(None), *part)], 0, -1))
-                heights.append(dem[part])
-                numbers.append(i)
+        for picture, dem in cut_tiles(chips.rgb[i], chips.heights_m(i), least_valid):
+            pictures.append(picture)
+            heights.append(dem)
+            numbers.append(i)
     if not pictures:
+        side = SEED_TILE_PX
         return np.zeros((0, side, side, 3), np.uint8), np.zeros((0, side, side), np.float32), np.zeros(0, np.intp)
     return np.stack(pictures), np.stack(heights), np.array(numbers)
+
+
+def cut_tiles(
+    rgb: NDArray[np.uint8], dem: NDArray[np.float32], least_valid: float = 0.9
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """Tiles of 256 px of one picture, side by side from the upper left corner, with their heights.
+
+    Parameters
+    ----------
+    rgb
+        uint8, shape (3, row, col); stretched to 8 bits as a whole.
+    dem
+        float32, shape (row, col), metres, NaN = no data.
+    least_valid
+        Least share of pixels of a tile that have a height.
+
+    Yields
+    ------
+    Picture, uint8 (256, 256, 3); heights, float32 (256, 256), NaN = no data.
+    """
+    side, image = SEED_TILE_PX, None
+    for row in range(0, dem.shape[0] - side + 1, side):
+        for col in range(0, dem.shape[1] - side + 1, side):
+            part = (slice(row, row + side), slice(col, col + side))
+            if np.isfinite(dem[part]).mean() >= least_valid:
+                image = _stretched(rgb) if image is None else image
+                yield np.moveaxis(image[(slice(None), *part)], 0, -1), dem[part]
 
 
 def _stretched(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from im2dem.core.errors import OutputError, OutputExistsError
+from im2dem.core.errors import Im2DemError, OutputError, OutputExistsError
 
 
 def check_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
@@ -42,6 +45,38 @@ def check_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
     return target
 
 
+@contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file to write into that gets its name when the block ends without an error, and vanishes when it does not.
+
+    Parameters
+    ----------
+    path
+        Where it goes.
+    overwrite
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    OutputExistsError
+        The file is there and `overwrite` is False.
+    OutputError
+        Folder missing or not writable, disk full.
+    """
+    target = check_target(path, overwrite)
+    part = target.with_name(target.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        publish(part, target)
+    except OSError as error:
+        if isinstance(error, Im2DemError):  # of what the block reads; not of the disk
+            raise
+        raise output_error(target, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> Path:
     """Write a file whole or not at all.
 
@@ -65,17 +100,9 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     OutputError
         Folder missing or not writable, disk full.
     """
-    target = check_target(path, overwrite)
-    part = target.with_name(target.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content)
-        publish(part, target)
-    except OSError as error:
-        raise output_error(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    with new_file(path, overwrite=overwrite) as file:
+        file.write(content)
+    return Path(path)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> Path:

@@ -20,9 +20,9 @@ from im2dem.export.animation import KINDS, require_video, write_animation
 from im2dem.export.contact_sheet import Snapshot, draw_sheet
 from im2dem.export.picture import tinted_relief
 from im2dem.export.renderer import Camera, lit_block, render
-from im2dem.io.atomic import check_target
+from im2dem.io.atomic import check_target, new_file
 
-from .export_source import new_file, open_heights, picture_over, whole_heights
+from .export_source import open_heights, picture_over, whole_heights
 
 _PLEASANT_RELIEF = 0.075
 _GAMMA = 0.85

@@ -29,12 +29,12 @@ from im2dem.export.heightmap import (
     write_xyz,
 )
 from im2dem.export.png import write_png
-from im2dem.io.atomic import check_target, output_error, publish, write_text
+from im2dem.io.atomic import check_target, new_file, output_error, publish, write_text
 from im2dem.io.environment import gdal_env, quiet_georeference
 from im2dem.io.georeference import file_crs
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, new_file, pixel_size, positions, require_place, whole_heights
+from .export_source import HeightModel, pixel_size, positions, require_place, whole_heights
 
 _CONTOURS_MAX_PX = 8193
 _HALO = 1

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import Transformer
 
-from im2dem.core.errors import GridMismatchError, Im2DemError, UsageError
+from im2dem.core.errors import GridMismatchError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.preview import to_rgb8
 from im2dem.core.reduction import read_reduced, reduction_factor
 from im2dem.core.scaling import strips
-from im2dem.io.atomic import check_target, output_error, publish
 from im2dem.io.environment import gdal_env, quiet_georeference
 from im2dem.io.geotiff import open_dem, open_reader
 from im2dem.io.reader import FileReader
@@ -254,31 +253,6 @@ def picture_over(image: str | os.PathLike[str], grid: Grid, max_px: int) -> NDAr
         return to_rgb8(data)
     resized = Image.fromarray(to_rgb8(data)).resize((size[1], size[0]), Image.Resampling.LANCZOS)
     return np.asarray(resized)
-
-
-@contextmanager
-def new_file(path: str | os.PathLike[str], overwrite: bool) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is finished, and is gone when it is not.
-
-    Raises
-    ------
-    OutputExistsError
-        It is there and `overwrite` is False.
-    OutputError
-        Folder missing or not writable, disk full.
-    """
-    target = check_target(path, overwrite)
-    part = target.with_name(target.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-        publish(part, target)
-    except Im2DemError:
-        raise
-    except OSError as error:
-        raise output_error(target, error) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def require_place(model: HeightModel, what: str) -> None:

@@ -17,10 +17,10 @@ from im2dem.export.glb import TexturedSurface, write_glb
 from im2dem.export.obj import material, write_obj
 from im2dem.export.picture import jpeg, tinted_relief
 from im2dem.export.print3d import write_3mf, write_stl
-from im2dem.io.atomic import check_target
+from im2dem.io.atomic import check_target, new_file
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, new_file, picture_over, pixel_size, whole_heights
+from .export_source import HeightModel, picture_over, pixel_size, whole_heights
 
 _MAX_PX = 4097
 _PICTURE_PX = 4096

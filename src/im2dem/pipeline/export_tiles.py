@@ -22,11 +22,11 @@ from im2dem.core.grid import Grid
 from im2dem.core.reduction import block_mean
 from im2dem.export.pmtiles import write_pmtiles
 from im2dem.export.terrain_rgb import ENCODINGS, tile_png
-from im2dem.io.atomic import check_target, output_error
+from im2dem.io.atomic import check_target, new_file, output_error
 from im2dem.io.warp import warp_to_grid
 
 from .export_options import ExportOptions
-from .export_source import HeightModel, new_file, pixels_under, require_place, window_over
+from .export_source import HeightModel, pixels_under, require_place, window_over
 
 _TILE_PX = 256
 _HALF_WORLD_M = math.pi * 6_378_137.0
