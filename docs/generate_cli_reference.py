@@ -20,6 +20,7 @@ EXAMPLES = {
     "models export": "im2dem models export runs/relief -o models/relief",
     "dataset synth": "im2dem dataset synth --dem heights/ -o packs/train-rendered.npz --count 2000",
     "dataset pack": "im2dem dataset pack data/ -o packs --split val",
+    "dataset unpack": "im2dem dataset unpack packs/val-alps.npz -o alps --split val",
     "train": "im2dem train recipes/relief.toml --data packs -o runs/relief --set steps=3000",
     "dataset build": "im2dem dataset build --aoi area.geojson --out alps --dates 2023-05/2023-09 --dry-run",
     "dataset rgb": "im2dem dataset rgb dem.tif -o rgb.tif --bands B04,B03,B02",

@@ -55,6 +55,7 @@ def test_every_command_is_there():
         "models export",
         "dataset synth",
         "dataset pack",
+        "dataset unpack",
         "dataset build",
         "dataset rgb",
         "dataset from-pairs",

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from im2dem.core.errors import UsageError
+from im2dem.dataset.cells import SPLITS
 from im2dem.dataset.chips import save_chips
 from im2dem.dataset.pairs import find_dem_sources, find_pairs, read_pair
+from im2dem.dataset.seed_pack import pack_seed_npz
 from im2dem.dataset.synth import SynthOptions, make_chips
+from im2dem.dataset.unpack import Lost, unpack
 from im2dem.io.atomic import check_target
 
 from . import console, dataset_area, dataset_build
@@ -56,15 +59,56 @@ def pack(
     data: Annotated[Path, typer.Argument(help="Folder of pairs.")],
     out: Out,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="packs: one pack a pair in the folder --out, what `train` reads. npz: one file with the arrays of "
+            "ImageToDEM, the research prototype.",
+        ),
+    ] = "packs",
     free: Annotated[bool, typer.Option(help="Leave out pairs under a non-commercial licence.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace packs that are there.")] = False,
 ) -> None:
-    """Pack real pairs for training: one .npz a pair in the folder --out. Clouds are dropped from the train split."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Pack real pairs for training. Clouds are dropped from the train split of packs."""
+    if layout not in ("packs", "npz"):
+        raise UsageError(f"--format is packs or npz, got {layout!r}")
+    if layout == "packs":
+        out.mkdir(parents=True, exist_ok=True)
     pairs = find_pairs(data, split, free_only=free)
     with console.progress_bar() as progress:
+        if layout == "npz":
+            made = pack_seed_npz(pairs, out, overwrite=overwrite, progress=progress)
+            low, high = made.height_range_m
+            console.say(f"pack     {made.path}  ({made.tiles} tiles; levels 0 to 255 are {low:.0f} to {high:.0f} m)")
+            if made.too_small:
+                console.tell_error(f"im2dem: {made.too_small} pairs hold no tile of 256 x 256 px with heights")
+            return
         for i, pair in enumerate(pairs):
             target = check_target(out / f"{split}-{pair.name}.npz", overwrite)
             save_chips(target, read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name))
             progress("packing", i + 1, len(pairs))
     console.say(f"packs    {out}  ({len(pairs)} pairs)")
+
+
+@app.command("unpack")
+def unpack_pack(
+    pack_file: Annotated[
+        Path, typer.Argument(metavar="PACK", help="Pack (.npz), or a data file of ImageToDEM, the research prototype.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder of pairs.")],
+    split: Annotated[str, typer.Option(help="train, val or test, where the pack does not say.")] = "train",
+    gsd: Annotated[float | None, typer.Option(help="Metres a pixel, for data files that do not say.")] = None,
+    height_range: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Metres of the levels 0 and 255, for data files.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence in words, for data files.")] = None,
+) -> None:
+    """A pack as a folder of pairs: rgb.tif, dem.tif and meta.json, to look at, to correct, to evaluate on."""
+    if split not in SPLITS:
+        raise UsageError(f"--split is {', '.join(SPLITS)}, got {split!r}")
+    if gsd is not None and not gsd > 0:
+        raise UsageError(f"--gsd wants metres above 0, got {gsd}")
+    lost = Lost(gsd, dataset_build.pair(height_range, "--height-range") if height_range else None, licence)
+    count = unpack(pack_file, out, split, lost)
+    console.say(f"pairs    {out}  ({count})")
