@@ -13,10 +13,10 @@ ECE = 0.06
 EXPLAIN = (
     "*A5(f)*: the true means of blocks of f x f pixels are given, as a coarse height model is; *fusion* is "
     "`im2dem predict --prior`, *bicubic* interpolates the same means. *A4(k)*: k true heights at random pixels of a "
-    "tile are given; *line* (3 to 9) and *field* (10 or more) are what `im2dem predict --points` fits. Errors in "
-    "metres and degrees, nothing aligned, means over tiles of 256 px. *ratio*, *slope ratio*: errors over those of "
-    "bicubic (A5) or inverse distances (A4), means over tiles; *worst*: the largest ratio of a tile; *ECE*: "
-    "calibration error of sigma under normal errors, where there is a sigma."
+    "tile are given; *field* is what `im2dem predict --points` makes of them. Errors in metres and degrees, nothing "
+    "aligned, means over tiles of 256 px. *ratio*, *slope ratio*: errors over those of bicubic (A5) or inverse "
+    "distances (A4), means over tiles; *worst*: the largest ratio of a tile; *ECE*: calibration error of sigma under "
+    "Laplace errors, where there is a sigma."
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from im2dem.core.anchor_field import LEAST_POINTS, ResidualField, fit_field
+from im2dem.core.anchor_field import LEAST_POINTS, FieldOptions, ResidualField, fit_field
 from im2dem.core.anchor_fit import LineFit, fit_line
 from im2dem.core.anchor_fusion import Fusion, trust_detail
 from im2dem.core.anchor_poisson import Anchors, solve_poisson
@@ -31,10 +32,27 @@ POISSON_MOST_PIXELS = 2048 * 2048
 _STRIP_PX = 128
 _STRIPS_LOOKED_AT = 30
 _NODES = 160  # of a residual field, along the longer side
+_LEAST_TO_BEND = 10  # points that may bend a prior
+_MANY = 30  # points that need no guess of the scale
 _MUST_GAIN = 0.9  # error at left-out points that a field must reach, over that without it
 SCALE_DOUBT = 0.5  # standard deviation of the amplitude that the model guesses, as a factor
 
 Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Known heights on valid pixels: place in pixels, metres, standard deviation, number in the file or 0."""
+
+    row: Float
+    col: Float
+    z: Float
+    sigma: Float
+    number: NDArray[np.int64]
+
+    @property
+    def xy(self) -> Float:
+        return np.column_stack([self.col, self.row])
 
 
 class Anchored:
@@ -77,7 +95,7 @@ class Anchored:
         if prior is not None and self.mode in ("fusion", "poisson"):
             self._fuse(prior)
         elif prior is not None:
-            self._fit(*self._cells_as_points(prior))
+            self._fit_cells(prior)
         if anchor.points is not None:
             self._use_points(anchor.points)
         self._solved = self._poisson() if self.mode == "poisson" and anchor.points is not None else None
@@ -128,16 +146,17 @@ class Anchored:
         for start, strip in self._strips():
             self.fusion.add_detail(strip[0], start)
 
-    def _cells_as_points(self, prior: Prior) -> tuple[Float, Float, Float, Float, Float]:
-        """Rows, columns, predictions, heights and sigmas of the cells, for modes that want points."""
+    def _fit_cells(self, prior: Prior) -> None:
+        """The cells as points, for modes that want some."""
         pred, sigma = self._means(prior.surface)
         row, col = np.nonzero(np.isfinite(pred) & np.isfinite(prior.heights))
         if row.size == 0:
             raise NoDataError("no cell of the prior lies on valid pixels of the picture")
         f, (row0, col0) = prior.surface.factor, prior.surface.offset
-        own = np.hypot(np.maximum(sigma[row, col], 1e-3), self.anchor.options.prior_sigma_m)
+        own = np.full(row.size, max(self.anchor.options.prior_sigma_m, 1e-3))
         place = np.asarray((row + 0.5) * f - row0), np.asarray((col + 0.5) * f - col0)
-        return (*place, np.asarray(pred[row, col]), np.asarray(prior.heights[row, col]), np.asarray(own))
+        known = _Known(*place, np.asarray(prior.heights[row, col]), own, np.zeros(row.size, np.int64))
+        self._fit(known, np.asarray(pred[row, col]), np.hypot(np.maximum(sigma[row, col], 1e-3), own))
 
     def _use_points(self, points: PlacedPoints) -> None:
         base, sigma = self._base_at(points.row, points.col)
@@ -146,64 +165,70 @@ class Anchored:
             self.messages.append(f"point {number} lies where the picture has no data: left out")
         if not good.any():
             raise NoDataError("none of the points lies on valid pixels; heights stay relative without any")
-        row, col, z = points.row[good], points.col[good], points.z[good]
-        own = np.hypot(np.maximum(sigma[good], 1e-3), points.sigma[good])
-        if self.anchor.prior is None:
-            self._fit(row, col, base[good], z, own)
-            weights = self.line.weights if self.line is not None else np.ones(len(z))
+        known = _Known(points.row[good], points.col[good], points.z[good], points.sigma[good], points.number[good])
+        own = np.hypot(np.maximum(sigma[good], 1e-3), known.sigma)
+        if self.anchor.prior is not None:
+            weights = self._correct(known, known.z - base[good], own)
         else:
-            weights = self._correct(row, col, z - base[good], own)
-        for number, weight in zip(points.number[good], weights, strict=True):
+            weights = self._fit(known, base[good], own)
+        for number, weight in zip(known.number, weights, strict=True):
             if weight < 0.2:
                 self.messages.append(f"point {number} contradicts the others: it hardly counts (weight {weight:.2f})")
 
-    def _correct(self, row: Float, col: Float, gap: Float, sigma: Float) -> Float:
+    def _correct(self, known: _Known, gap: Float, sigma: Float) -> Float:
         """What points say against a prior; nothing is changed by what foretells left-out points no better."""
-        if len(gap) >= LEAST_POINTS:
-            fit = fit_field(np.column_stack([col, row]), np.zeros(len(gap)), gap, sigma)
+        if len(gap) >= _LEAST_TO_BEND:
+            fit = fit_field(known.xy, np.zeros(len(gap)), gap, sigma, self._field_options())
             if fit.left_out_rmse < _MUST_GAIN * float(np.sqrt(np.mean(gap**2))):
                 self.shift = fit.shift
-                self._spread_field(fit, with_pred=False)
-                return np.ones(len(gap))
+                self._spread_field(fit, known)
+                return self._without_outliers(fit, known)
         line = fit_line(np.zeros(len(gap)), gap, sigma, scale_prior=(1.0, 0.0))
         # A datum may be off by a constant; few points may not bend a prior any further.
         if abs(line.shift) > 2 * math.sqrt(line.variances[0]):
             self.shift = line.shift
         return line.weights
 
-    def _fit(self, row: Float, col: Float, pred: Float, z: Float, sigma: Float) -> None:
-        """The line of the mode, and the field."""
-        if self.mode == "field":
-            self._fit_field(row, col, pred, z, sigma)
-            return
+    def _fit(self, known: _Known, pred: Float, sigma: Float) -> Float:
+        """The line or the field of the mode; weights of the points."""
         in_px = self.anchor.grid.gsd_m is None
-        if in_px and (self.mode == "shift" or len(z) < 2):
+        if in_px and (self.mode == "shift" or len(pred) < 2):
             raise InputError(
                 "heights in pixel sizes need at least 2 points and a scale, or the metres per pixel (--gsd)"
             )
+        if self.mode == "field" or (self.mode == "poisson" and len(pred) >= LEAST_POINTS):
+            fit = fit_field(known.xy, pred, known.z, known.sigma, self._field_options())
+            if self.fusion is None:
+                self.scale = fit.scale
+            self.shift = fit.shift
+            self._spread_field(fit, known)
+            return self._without_outliers(fit, known)
         doubt = 0.0 if self.mode == "shift" else SCALE_DOUBT
-        few = len(z) < 3 * LEAST_POINTS and not in_px
+        few = len(pred) < _MANY and not in_px
         prior = (1.0, doubt) if self.mode == "shift" or few else None
-        self.line = fit_line(pred, z, sigma, scale_prior=prior)
+        self.line = fit_line(pred, known.z, sigma, scale_prior=prior)
         self.scale, self.shift = self.line.scale, self.line.shift
+        return self.line.weights
 
-    def _fit_field(self, row: Float, col: Float, pred: Float, z: Float, sigma: Float) -> None:
-        fit = fit_field(np.column_stack([col, row]), pred, z, sigma)
-        self.scale, self.shift = (fit.scale, fit.shift) if self.fusion is None else (1.0, fit.shift)
-        if self.anchor.points is not None and self.anchor.prior is None:
-            for k in fit.outliers:
-                self.messages.append(f"point {self.anchor.points.number[k]} contradicts its neighbours: left out")
-        self._spread_field(fit, self.fusion is None)
+    def _field_options(self) -> FieldOptions:
+        return FieldOptions(float(max(self.shape)), self.anchor.grid.gsd_m is not None)
 
-    def _spread_field(self, fit: ResidualField, with_pred: bool) -> None:
-        """The field at the nodes of a lattice; it is smooth, so the pixels between follow linearly."""
+    def _without_outliers(self, fit: ResidualField, known: _Known) -> Float:
+        for k in fit.outliers:
+            if known.number[k] > 0:
+                self.messages.append(f"point {known.number[k]} contradicts its neighbours: left out")
+        return np.ones(len(known.z))
+
+    def _spread_field(self, fit: ResidualField, known: _Known) -> None:
+        """The field at the nodes of a lattice; between them it is taken to be linear."""
         step = max(1, -(-max(self.shape) // _NODES))
         nodes = CellSurface(self.shape, step)
         rows, cols = nodes.cells
-        pred = fill_cells(self._means(nodes)[0]) if with_pred else np.zeros(nodes.cells)
+        pred = fill_cells(self._means(nodes)[0]) if self.fusion is None else np.zeros(nodes.cells)
         row, col = np.mgrid[0:rows, 0:cols]
         xy = np.column_stack([(col.ravel() + 0.5) * step, (row.ravel() + 0.5) * step])
         field, sigma = fit.at(xy, pred.ravel())
+        sigma = np.hypot(sigma, float(np.median(known.sigma)))  # nothing is known better than the points are
         self.field = nodes, field.reshape(rows, cols), sigma.reshape(rows, cols)
 
     def _base_at(self, row: Float, col: Float) -> tuple[Float, Float]:

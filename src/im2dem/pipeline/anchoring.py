@@ -36,7 +36,7 @@ class AnchorOptions:
         Vertical datum of the prior, where its file does not say.
     mode
         "shift", "scale" (and shift), "field" (of residuals), "fusion" (of frequencies), "poisson", or "auto": fusion
-        with a prior; with points alone a shift (1 or 2), a scale (3 to 9), a field (10 or more).
+        with a prior; with points alone a shift (1 or 2), or a field (3 or more).
     prior_sigma_m
         Standard deviation of the prior, metres.
 
@@ -132,7 +132,7 @@ class Anchor:
         if self.prior is not None:
             return "fusion"
         count = len(self.points) if self.points is not None else 0
-        return "shift" if count < 3 else ("scale" if count < LEAST_POINTS else "field")
+        return "shift" if count < LEAST_POINTS else "field"
 
 
 def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:

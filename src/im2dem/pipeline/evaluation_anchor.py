@@ -16,8 +16,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial.distance import cdist
 
 from im2dem.core.alignment import block_mean, upsample
-from im2dem.core.anchor_field import LEAST_POINTS, fit_field
-from im2dem.core.anchor_fit import fit_line
+from im2dem.core.anchor_field import FieldOptions, fit_field
 from im2dem.core.anchor_fusion import fuse
 from im2dem.core.anchor_surface import CellSurface
 from im2dem.core.errors import NoDataError, UsageError
@@ -27,7 +26,6 @@ from im2dem.core.terrain import slope_deg
 from im2dem.dataset.pairs import Pair
 from im2dem.io.geotiff import open_dem, open_reader
 
-from .anchored import SCALE_DOUBT
 from .evaluate import Predict, Progress
 from .evaluation_scene import EvaluateOptions, pixel_size_m, tile_windows
 
@@ -38,6 +36,7 @@ POINTS = (3, 5, 10, 25, 100)
 FACTORS = (8, 16, 32, 64)
 WORSE = 1.02
 """Error over that of the interpolation above which an anchor counts as having made things worse."""
+LEAST_SIGMA_M = 0.1
 LEVEL_M = 0.5
 """Tiles that spread by less are water or filled holes: a ratio of two errors near zero means nothing."""
 
@@ -250,7 +249,7 @@ def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[
     size = pixel_size_m(pair, grid, grid.window, options.scene)
     gsd_m = None if size is None else math.sqrt(size[0] * size[1])
     known = {**pair.meta, "name": pair.name, "grid": grid, "pixel_size_m": size, "gsd_m": gsd_m}
-    pred, sigma = predict(image, known)
+    pred, _ = predict(image, known)
     z = np.where(np.isfinite(image).all(axis=0) & np.isfinite(pred), z, np.nan)
     windows = _tiles(grid, z, options)
     for factor in options.factors:
@@ -261,8 +260,7 @@ def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[
     for count in options.points:
         for at in windows:
             seed = zlib.crc32(f"{pair.name} {at[0].start} {at[1].start} {count}".encode(), options.scene.seed)
-            spread = np.zeros(pred[at].shape) if sigma is None else sigma[at]
-            answers = _from_points(z[at], pred[at], spread, count, np.random.default_rng(seed))
+            answers = _from_points(z[at], pred[at], count, np.random.default_rng(seed))
             yield from _scored((f"A4({count})", pair.name), answers, z[at], size)
 
 
@@ -287,9 +285,7 @@ def _from_cells(z: Float, pred: NDArray[np.floating], factor: int) -> dict[str, 
     return {"bicubic": (upsample(cells, factor, shape), None), "fusion": (height, sigma)}
 
 
-def _from_points(
-    z: Float, pred: NDArray[np.floating], sigma: NDArray[np.floating], count: int, rng: np.random.Generator
-) -> dict[str, Answer]:
+def _from_points(z: Float, pred: NDArray[np.floating], count: int, rng: np.random.Generator) -> dict[str, Answer]:
     """The reference first. The known pixels count too: they are few, and every method has them."""
     rows, cols = np.nonzero(np.isfinite(z))
     chosen = rng.choice(len(rows), count, replace=False)
@@ -302,17 +298,11 @@ def _from_points(
         answers["thin plate"] = (plate.reshape(z.shape), None)
     except np.linalg.LinAlgError:  # all points on one line
         pass
-    at_points = pred[row, col].astype(np.float64)
-    own = np.maximum(sigma[row, col].astype(np.float64), 1e-3)
-    if count < LEAST_POINTS:
-        line = fit_line(at_points, known, own, scale_prior=(1.0, SCALE_DOUBT))
-        answers["line"] = (line.apply(pred), line.sigma(pred, np.maximum(sigma, 1e-3)))
-    else:
-        fit = fit_field(xy, at_points, known, own)
-        flat = np.nan_to_num(pred.ravel().astype(np.float64))
-        added, spread = fit.at(everywhere, flat)
-        height = fit.shift + fit.scale * flat + added
-        answers["field"] = (height.reshape(z.shape), spread.reshape(z.shape))
+    fit = fit_field(xy, pred[row, col].astype(np.float64), known, None, FieldOptions(float(max(z.shape))))
+    flat = np.nan_to_num(pred.ravel().astype(np.float64))
+    added, spread = fit.at(everywhere, flat)
+    height = fit.shift + fit.scale * flat + added
+    answers["field"] = (height.reshape(z.shape), np.maximum(spread, LEAST_SIGMA_M).reshape(z.shape))
     return answers
 
 
@@ -338,7 +328,7 @@ def _scored(
             else float(np.nanmean(np.abs(_slope(np.where(valid, height, np.nan), size) - slope)))
         )
         reference = reference or (error, off)
-        covered = () if sigma is None else coverage_curve(dh[valid], sigma[valid], law="gaussian")
+        covered = () if sigma is None else coverage_curve(dh[valid], sigma[valid], law="laplace")
         ratios = (error / max(reference[0], 1e-9), off / max(reference[1], 1e-9))
         yield AnchorTile(names[0], method, names[1], relief, error, off, *ratios, covered)
 
