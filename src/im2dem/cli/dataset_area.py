@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from im2dem.core.errors import RemoteError, UsageError
+from im2dem.core.errors import RemoteError
 from im2dem.dataset.cells import SplitPlan, default_cell_km
 from im2dem.dataset.encode import Recipe
 from im2dem.dataset.rules import ChipRules
-from im2dem.dataset.stac_source import StacSource
 from im2dem.pipeline.build import BuildOptions
 from im2dem.pipeline.build_area import (
     ASSUMED_MB_S,
@@ -25,7 +24,7 @@ from im2dem.pipeline.build_area import (
     told,
 )
 from im2dem.pipeline.build_rgb import build_picture, grid_for
-from im2dem.pipeline.build_sources import SourceOptions, make_source, parse_composite, parse_days
+from im2dem.pipeline.build_sources import SourceOptions, make_scene_source, make_source, parse_composite, parse_days
 
 from . import console, dataset_build
 from .dataset_build import (
@@ -153,16 +152,12 @@ def rgb(
     as_json: Json = False,
 ) -> None:
     """The satellite picture, or more bands, of a height model or an area: one GeoTIFF of reflectance."""
-    if source != "stac":
-        raise UsageError(f"pictures for a height model come from a STAC API (--source stac), got {source!r}")
     is_area = place.suffix.lower() in (".geojson", ".json")
     area = area_from(place, None) if is_area else None
     how = parse_composite(sun, composite or (None if sun == "low" else "median"))
     days = parse_days(dates) if dates else None
-    asked = SourceOptions("stac", catalog, image, "cop30", days, max_cloud, how, most_dates, tries=tries)
-    made = make_source(asked)
-    if not isinstance(made, StacSource):
-        raise UsageError("pictures come from a STAC API")
+    asked = SourceOptions(source, catalog, image, "cop30", days, max_cloud, how, most_dates, tries=tries)
+    made = make_scene_source(asked)
     names = tuple(bands.split(",")) if bands else None
     grid = grid_for(None if is_area else place, area, gsd)
     with console.progress_bar() as progress:

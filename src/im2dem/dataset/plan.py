@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 from affine import Affine
@@ -33,6 +33,7 @@ _NORTH_POLAR, _SOUTH_POLAR = 32661, 32761
 _NORTH_LIMIT, _SOUTH_LIMIT = 84.0, -80.0
 # An area is drawn on a raster of one pixel a chip; wider than this it is divided.
 _MOST_CHIPS_A_SIDE = 20_000
+MOST_BLOCK_CHIPS = 16
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,26 @@ class Block:
     name: str
     grid: Grid
     chips: tuple[tuple[Chip, Window], ...]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """How an area is divided.
+
+    Parameters
+    ----------
+    size_px, gsd_m
+        Side of a chip and metres a pixel.
+    most_pixels
+        Pixels that a block may have.
+    limit
+        Take this many chips at most, or None.
+    """
+
+    size_px: int
+    gsd_m: float
+    most_pixels: float
+    limit: int | None = None
 
 
 def lonlat_box(grid: Grid) -> LonLatBox:
@@ -199,6 +220,26 @@ def gather(chips: Sequence[Chip], side_chips: int) -> list[Block]:
         row, col = lattice_place(chip)
         groups[str(chip.grid.crs), row // side_chips, col // side_chips].append(chip)
     return [_block(group) for group in groups.values()]
+
+
+def lattice_blocks(area: Area, portion: Portion) -> list[Block]:
+    """Chips on the lattice that touch an area, in square blocks as large as the memory allows.
+
+    Parameters
+    ----------
+    area
+        Polygons.
+    portion
+        Size of chips, of pixels, and of blocks.
+
+    Raises
+    ------
+    UsageError
+        A size out of range.
+    """
+    chips = list(islice(plan_chips(area, portion.size_px, portion.gsd_m), portion.limit))
+    side = int(math.sqrt(portion.most_pixels) // portion.size_px)
+    return gather(chips, min(max(side, 1), MOST_BLOCK_CHIPS))
 
 
 def lattice_place(chip: Chip) -> tuple[int, int]:

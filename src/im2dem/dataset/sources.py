@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .area import Area
 from .encode import Draft, Recipe, finish
-from .plan import Block
+from .plan import Block, Portion
 from .store import EncodedChip, Outcome
 
 
@@ -63,6 +64,46 @@ class PairSource(Protocol):
         log
             To tell of failures that the block survived.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a build is expected to read.
+
+    Parameters
+    ----------
+    bytes_per_pixel
+        Download for one pixel of a chip.
+    scenes_per_block
+        Mean over the blocks that the catalogue was asked about, or None: it was not asked.
+    asked_blocks
+        How many those were.
+    """
+
+    bytes_per_pixel: float
+    scenes_per_block: float | None = None
+    asked_blocks: int = 0
+
+
+class AreaSource(PairSource, Protocol):
+    """A source that can be asked for any area."""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """All that decides about the content, as JSON can hold it."""
+        ...
+
+    def bytes_per_pixel(self) -> int:
+        """Memory that a pixel of a block takes while it is made."""
+        ...
+
+    def blocks(self, area: Area, portion: Portion) -> list[Block]:
+        """The plan of an area: chips in blocks that are read in one go; empty where there is none."""
+        ...
+
+    def expected(self, blocks: Sequence[Block]) -> Expected:
+        """What reading these blocks would take, without downloading a pixel; at least one block."""
         ...
 
 

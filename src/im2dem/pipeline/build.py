@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,7 @@ def _manifest(source: PairSource, request: dict[str, Any], options: BuildOptions
 
 def _without(block: Block, done: dict[str, str]) -> Block | None:
     chips = tuple((chip, window) for chip, window in block.chips if chip.name not in done)
-    return Block(block.name, block.grid, chips) if chips else None
+    return replace(block, chips=chips) if chips else None
 
 
 def _on_threads(

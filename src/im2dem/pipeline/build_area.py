@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from im2dem.core.errors import NoDataError, UsageError
 from im2dem.dataset.area import Area, area_of_grid, read_area
-from im2dem.dataset.plan import Block, gather, plan_chips
-from im2dem.dataset.sources import PairSource
-from im2dem.dataset.stac_source import StacSource
+from im2dem.dataset.plan import Block, Portion
+from im2dem.dataset.sources import AreaSource
 from im2dem.io.geotiff import open_dem
 
 from .build import BuildOptions, BuildReport, Progress, build
 
-MOST_BLOCK_CHIPS = 16
 # What a download moves, measured on no server in particular: an estimate must say what it rests on.
 ASSUMED_MB_S = 10.0
-_BAND_BYTES, _QUALITY_BYTES, _HEIGHT_BYTES, _CHIP_BYTES_PX = 1.4, 0.1, 3.0, 5.0
-_SAMPLED_BLOCKS = 5
-
-
-class AreaSource(PairSource, Protocol):
-    """A source that can be asked for any area."""
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """All that decides about the content, as JSON can hold it."""
-        ...
-
-    def bytes_per_pixel(self) -> int:
-        """Memory that a pixel of a block takes while it is made."""
-        ...
+_CHIP_BYTES_PX = 5.0
 
 
 @dataclass(frozen=True)
@@ -128,16 +111,11 @@ def plan_blocks(source: AreaSource, area: Area, plan: PlanOptions, at_a_time: in
     NoDataError
         No chip lies in the area.
     """
-    chips = []
-    for chip in plan_chips(area, plan.size_px, plan.gsd_m):
-        chips.append(chip)
-        if plan.limit is not None and len(chips) == plan.limit:
-            break
-    if not chips:
-        raise NoDataError(f"{area.name}: no chip of {plan.size_px} px lies in it; check the area")
     pixels = plan.memory_mb * 1e6 / at_a_time / source.bytes_per_pixel()
-    side = int(math.sqrt(pixels) // plan.size_px)
-    return gather(chips, min(max(side, 1), MOST_BLOCK_CHIPS))
+    blocks = source.blocks(area, Portion(plan.size_px, plan.gsd_m, pixels, plan.limit))
+    if not blocks:
+        raise NoDataError(f"{area.name}: no chip of {plan.size_px} px lies in it; check the area")
+    return blocks
 
 
 def build_area(
@@ -178,22 +156,13 @@ def estimate(source: AreaSource, blocks: Sequence[Block], plan: PlanOptions) -> 
     """
     chips = sum(len(block.chips) for block in blocks)
     pixels = chips * plan.size_px**2
-    scenes: float | None = None
-    asked: Sequence[Block] = ()
-    dates, bands = 1.0, 3.0
-    if isinstance(source, StacSource):
-        step = max(1, len(blocks) // _SAMPLED_BLOCKS)
-        asked = blocks[::step][:_SAMPLED_BLOCKS]
-        scenes = sum(len(source.scenes(block.grid)) for block in asked) / len(asked)
-        dates = min(scenes, float(source.most_dates))
-        bands = 3.0 * (1.5 if source.composite in ("best", "low-sun") else dates)
-    finer = (plan.gsd_m / 30.0) ** 2
-    download = pixels * (bands * _BAND_BYTES + dates * _QUALITY_BYTES + max(finer, 0.01) * _HEIGHT_BYTES)
+    expected = source.expected(blocks)
+    download = pixels * expected.bytes_per_pixel
     return Estimate(
         chips,
         len(blocks),
-        scenes,
-        len(asked),
+        expected.scenes_per_block,
+        expected.asked_blocks,
         int(download),
         int(pixels * _CHIP_BYTES_PX),
         download / (ASSUMED_MB_S * 1e6) / 3600,

@@ -15,9 +15,9 @@ from im2dem.core.grid import Grid, Window
 from im2dem.dataset.area import GEOGRAPHIC, Area, area_of_grid, outer_rings, transform
 from im2dem.dataset.file_source import is_north_up_in_metres
 from im2dem.dataset.plan import Block, Chip, utm_zone
+from im2dem.dataset.scene_reading import BlockReading
+from im2dem.dataset.scene_source import SceneSource
 from im2dem.dataset.sources import Log
-from im2dem.dataset.stac_reading import BlockReading
-from im2dem.dataset.stac_source import StacSource
 from im2dem.io.cog import CogOptions, create_cog
 from im2dem.io.geotiff import open_dem
 
@@ -86,7 +86,7 @@ def grid_for(dem: str | Path | None, area: Area | None, gsd_m: float | None) -> 
 
 
 def build_picture(
-    source: StacSource,
+    source: SceneSource,
     grid: Grid,
     output: str | Path,
     block_px: int = 1024,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import calendar
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from im2dem.core.errors import UsageError
 from im2dem.dataset.composite import COMPOSITES, Composite
+from im2dem.dataset.scene_source import SceneSource
+from im2dem.dataset.sources import AreaSource
 from im2dem.dataset.stac_source import StacSource
 from im2dem.io.retry import Patience
 from im2dem.io.stac_catalogs import find_catalog
-
-from .build_area import AreaSource
 
 SOURCES = ("stac",)
 
@@ -50,28 +51,36 @@ class SourceOptions:
 
 
 def make_source(asked: SourceOptions) -> AreaSource:
-    """The source that was asked for.
+    """The source of pairs that was asked for.
 
     Raises
     ------
     UsageError
         No such source, or one that cannot give what is asked for.
-    MissingDependencyError
-        Its extra is not installed.
     """
-    patience = Patience(asked.tries)
+    return make_scene_source(asked)
+
+
+def make_scene_source(asked: SourceOptions) -> SceneSource:
+    """The source of scenes that was asked for: one that gives pictures of any grid, too.
+
+    Raises
+    ------
+    UsageError
+        No such source, or one that cannot give what is asked for.
+    """
+    common: dict[str, Any] = {
+        "image": asked.image,
+        "dem": asked.dem,
+        "days": asked.days,
+        "most_cloud_percent": asked.most_cloud_percent,
+        "composite": asked.composite,
+        "most_dates": asked.most_dates,
+        "patience": Patience(asked.tries),
+        "readers": asked.readers,
+    }
     if asked.source == "stac":
-        return StacSource(
-            find_catalog(asked.catalog or "planetary-computer"),
-            asked.image,
-            asked.dem,
-            asked.days,
-            asked.most_cloud_percent,
-            asked.composite,
-            asked.most_dates,
-            patience=patience,
-            readers=asked.readers,
-        )
+        return StacSource(find_catalog(asked.catalog or "planetary-computer"), **common)
     raise UsageError(f"sources are {', '.join(SOURCES)}, got {asked.source!r}")
 
 

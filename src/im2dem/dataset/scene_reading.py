@@ -1,13 +1,12 @@
-"""A block of chips from a STAC API: its heights, the dates to choose from, the picture made of them."""
+"""A block of chips from scenes of a satellite: its heights, the dates to choose from, the picture made of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,24 +15,25 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import NoDataError, RemoteError
 from im2dem.core.grid import Grid, Window
+from im2dem.core.nodata import is_nodata
 from im2dem.core.sun import solar_position
-from im2dem.io.clouds import Clarity, landsat_clarity, sentinel2_clarity
+from im2dem.io.clouds import Clarity
 from im2dem.io.geotiff import open_dem
-from im2dem.io.retry import Patience
-from im2dem.io.signing import Signer
-from im2dem.io.stac import Band, Scene, by_day, read_scene, reflectance, search
+from im2dem.io.stac import Band, Scene, by_day, reflectance
 from im2dem.io.stac_catalogs import Catalog, DemCollection, PictureCollection
 
 from .composite import SINGLE_DATE, Composite, clearest, lowest_sun, median, medoid
 from .encode import Draft
 from .file_source import read_onto
-from .plan import Block, Chip, lonlat_box
+from .plan import Block, Chip
 from .sources import Log, cached
 from .store import Outcome
 
+OnFailure = Callable[[int, Exception], None]
 
-class StacRequest(Protocol):
-    """What a reading needs to know; see `stac_source.StacSource`."""
+
+class SceneRequest(Protocol):
+    """What a reading needs to know and to ask; see `scene_source.SceneSource`."""
 
     @property
     def catalog(self) -> Catalog:
@@ -66,16 +66,6 @@ class StacRequest(Protocol):
         ...
 
     @property
-    def keep_snow(self) -> bool:
-        """Whether snow is ground."""
-        ...
-
-    @property
-    def patience(self) -> Patience:
-        """With servers."""
-        ...
-
-    @property
     def readers(self) -> int:
         """Scenes read at a time."""
         ...
@@ -99,10 +89,21 @@ class StacRequest(Protocol):
         """Scenes over a grid that qualify."""
         ...
 
+    def height_scenes(self, grid: Grid) -> list[Scene]:
+        """Tiles of the height model that touch a grid."""
+        ...
 
-@lru_cache(maxsize=8)
-def _signer(token_url: str | None, patience: Patience) -> Signer:
-    return Signer(token_url, patience)
+    def read_bands(self, scene: Scene, band: Band, grid: Grid, on_failure: OnFailure) -> NDArray[Any]:
+        """Bands of a scene on a grid, (asset, row, col), `band.nodata` where it has nothing."""
+        ...
+
+    def quality_band(self, coarser: bool) -> Band:
+        """The quality layers, and how they are read where pixels are `coarser` than the sensor's."""
+        ...
+
+    def clarity(self, layers: NDArray[Any]) -> Clarity:
+        """What the quality layers say, shape (asset, row, col)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +131,10 @@ class BlockReading:
         Of failures that were survived.
     """
 
-    def __init__(self, source: StacRequest, block: Block, cache: Path | None, log: Log) -> None:
+    def __init__(self, source: SceneRequest, block: Block, cache: Path | None, log: Log) -> None:
         self.source, self.block, self.log = source, block, log
         height, width = block.grid.shape
         self.cache = None if cache is None else cache / f"{height}x{width}"
-        self.signer = _signer(source.catalog.token_url, source.patience)
         self.coarser = (block.grid.gsd_m or 0.0) >= 1.5 * source.pictures.gsd_m
 
     # ---- heights
@@ -148,7 +148,7 @@ class BlockReading:
                 return np.asarray(read_onto(reader, grid)[0])
         method = "average" if (grid.gsd_m or 0) >= 1.5 * source.heights.gsd_m else "bilinear"
         band = Band((source.heights.asset,), "float32", math.nan, method)
-        found = search(source.catalog.url, source.heights.collection, lonlat_box(grid), None, source.patience)
+        found = source.height_scenes(grid)
         for scene in sorted(found, key=lambda s: s.name):
             tile = self._read(scene, band, "dem")[0]
             np.copyto(out, tile, where=~np.isfinite(out))
@@ -300,13 +300,11 @@ class BlockReading:
         passages.sort(key=lambda p: (p[2][1] if low else p[3], p[0]))
         passages = passages[: source.most_dates]
         wanted = [scene for _, scenes, _, _ in passages for scene in scenes]
-        method = "mode" if self.coarser else "nearest"
-        is_scl = source.image == "sentinel-2"
-        band = Band((source.pictures.quality,), "uint8" if is_scl else "uint16", 0, method)
+        band = source.quality_band(self.coarser)
 
         def one(scene: Scene) -> NDArray[Any] | None:
             try:
-                return np.asarray(self._read(scene, band, "quality")[0])
+                return self._read(scene, band, "quality")
             except RemoteError as error:
                 self.log.add("scenes failed", str(error))
                 return None
@@ -323,11 +321,8 @@ class BlockReading:
                 continue
             merged = layers[readable[0].name].copy()  # type: ignore[union-attr]
             for scene in readable[1:]:
-                np.copyto(merged, layers[scene.name], where=merged == 0)  # type: ignore[arg-type]
-            clarity = (
-                sentinel2_clarity(merged, source.keep_snow) if is_scl else landsat_clarity(merged, source.keep_snow)
-            )
-            dates.append(_Date(day, readable, clarity.with_margin(margin), sun))
+                np.copyto(merged, layers[scene.name], where=is_nodata(merged, band.nodata))  # type: ignore[arg-type]
+            dates.append(_Date(day, readable, source.clarity(merged).with_margin(margin), sun))
         return dates
 
     def _picture(self, one: _Date) -> tuple[NDArray[np.float32], int]:
@@ -352,7 +347,7 @@ class BlockReading:
             self.log.add("reads repeated")
 
         def read() -> NDArray[Any]:
-            return read_scene(scene, band, self.block.grid, self.signer, self.source.patience, again)
+            return self.source.read_bands(scene, band, self.block.grid, again)
 
         return cached(self.cache, f"{scene.collection}-{scene.name}-{kind}", read)
 
