@@ -13,7 +13,7 @@ from im2dem.dataset.chips import Chips  # noqa: E402
 from im2dem.dataset.training_data import TrainingData  # noqa: E402
 from im2dem.train.batches import Sampler  # noqa: E402
 from im2dem.train.export import check_parity, to_onnx  # noqa: E402
-from im2dem.train.guide import coarse_guide, draw_guide  # noqa: E402
+from im2dem.train.guide import coarse_guide, draw_guides  # noqa: E402
 from im2dem.train.loop import Run, train  # noqa: E402
 from im2dem.train.reliefnet import ReliefNet, ReliefNetConfig  # noqa: E402
 
@@ -41,7 +41,7 @@ def test_coarse_heights_keep_the_block_means_of_the_truth() -> None:
 def test_points_are_squares_of_their_height_and_nothing_else() -> None:
     truth = relief()
     rng = np.random.default_rng(3)
-    guide = draw_guide(truth, torch.ones_like(truth), (0.0, 1.0), rng)
+    guide = draw_guides(truth[None], torch.ones_like(truth)[None], (0.0, 1.0), rng)[0]
     painted = guide[3] > 0
     assert guide[:2].abs().max() == 0
     assert guide[2][~painted].abs().max() == 0
@@ -53,7 +53,8 @@ def test_points_are_squares_of_their_height_and_nothing_else() -> None:
 
 def test_the_picture_alone_gives_zeros() -> None:
     truth = relief()
-    assert draw_guide(truth, torch.ones_like(truth), (0.0, 0.0), np.random.default_rng(0)).abs().max() == 0
+    rng = np.random.default_rng(0)
+    assert draw_guides(truth[None], torch.ones_like(truth)[None], (0.0, 0.0), rng).abs().max() == 0
 
 
 def test_voids_of_a_coarse_model_are_marked_and_filled() -> None:

@@ -17,7 +17,7 @@ from im2dem.core.sun import turn_sun, turns_into
 from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
 from im2dem.runtime.session import Condition
 
-from .guide import draw_guide
+from .guide import draw_guides
 from .recipe import Augment, Recipe
 
 
@@ -97,7 +97,11 @@ class Sampler:
         for _ in range(r.batch):
             kind = "real" if (rng.random() < share and self.pools["real"]) or not self.pools["rendered"] else "rendered"
             samples.append(self._draw(kind, rng))
-        return Batch(*(torch.stack(part) for part in zip(*samples, strict=True)))
+        image, condition, relief, valid, gsd_m = (torch.stack(part) for part in zip(*samples, strict=True))
+        guide = relief.new_zeros(len(relief), 0, *relief.shape[2:])
+        if r.network.guide:
+            guide = draw_guides(relief, valid, (r.augment.prior, r.augment.points), rng)
+        return Batch(image, condition, relief, valid, gsd_m, guide)
 
     def _draw(self, kind: str, rng: np.random.Generator) -> tuple[Tensor, ...]:
         r, pool = self.recipe, self.pools[kind]
@@ -114,8 +118,8 @@ class Sampler:
         else:
             raise InputError(f"50 crops of {chips.names[i]} in a row were mostly void")
         rgb = chips.rgb[i, :, row : row + span, col : col + span]
-        turn, condition = _place(chips, i, r.crop_px / span, r.augment, kind, rng)
-        low, high = _crop_percentiles(rgb) if rng.random() < r.augment.crop_stretch else self.percentiles[id(chips)][i]
+        turn, condition = place(chips, i, r.crop_px / span, r.augment, kind, rng)
+        low, high = crop_percentiles(rgb) if rng.random() < r.augment.crop_stretch else self.percentiles[id(chips)][i]
         image, relief, valid = _resize(rgb, dem, turn, r.crop_px)
         image = _photograph(image, low, high, r.augment, rng)
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
@@ -123,10 +127,7 @@ class Sampler:
         mean = (relief * valid).sum() / valid.sum()
         image = image * valid + (image * valid).sum((1, 2), keepdim=True) / valid.sum() * (1 - valid)
         relief = (relief - mean) * valid
-        guide = torch.zeros(0, *relief.shape[1:])
-        if r.network.guide:
-            guide = draw_guide(relief, valid, (r.augment.prior, r.augment.points), rng)
-        return image, torch.from_numpy(condition), relief, valid, torch.tensor(gsd_m), guide
+        return image, torch.from_numpy(condition), relief, valid, torch.tensor(gsd_m)
 
 
 def _weights(pool: Sequence[Chips]) -> NDArray[np.float64]:
@@ -136,10 +137,11 @@ def _weights(pool: Sequence[Chips]) -> NDArray[np.float64]:
 
 
 def _percentiles(chips: Chips) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    return [_crop_percentiles(rgb[:, ::4, ::4]) for rgb in chips.rgb]
+    return [crop_percentiles(rgb[:, ::4, ::4]) for rgb in chips.rgb]
 
 
-def _crop_percentiles(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def crop_percentiles(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The 1st and 99th percentile of each band, shape (3,), without the black that means no data."""
     pixels = rgb.reshape(3, -1)
     pixels = pixels[:, pixels.max(axis=0) > 2]
     if pixels.shape[1] < 16:
@@ -148,7 +150,7 @@ def _crop_percentiles(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDAr
     return low, np.maximum(high, low + 16)
 
 
-def _place(
+def place(
     chips: Chips, i: int, enlarge: float, augment: Augment, kind: str, rng: np.random.Generator
 ) -> tuple[Turn, NDArray[np.float32]]:
     """How the chip is turned and what the net is told; a hidden sun forbids turns that no satellite would see."""

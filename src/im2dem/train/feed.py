@@ -1,4 +1,4 @@
-"""Batches drawn ahead of the net by threads, with the time that the net waits for them."""
+"""Batches drawn ahead of the net, with the time that the net waits for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 from .batches import Batch, Sampler
+from .resident import ResidentSampler
 
 
 class Feed:
-    """The batches of the steps from `first` to `last`, in order.
+    """Batches drawn by threads of the host: those of the steps from `first` to `last`, in order.
 
     Parameters
     ----------
@@ -50,3 +51,31 @@ class Feed:
                 yield batch
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+class ResidentFeed:
+    """Batches drawn on the device itself, one ahead of the net; parameters as of `Feed`."""
+
+    def __init__(self, sampler: ResidentSampler, first: int, last: int, share: tuple[int, int] = (0, 1)) -> None:
+        self.sampler, self.first, self.last, self.share = sampler, first, last, share
+        self.waited_s = 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        rank, world = self.share
+        ahead: Batch | None = None
+        for step in range(self.first, self.last):
+            began = time.perf_counter()
+            batch = self.sampler.batch(step * world + rank) if ahead is None else ahead
+            # the device draws this one while it still has the step before to finish
+            ahead = self.sampler.batch((step + 1) * world + rank) if step + 1 < self.last else None
+            self.waited_s += time.perf_counter() - began
+            yield batch
+
+
+def make_feed(
+    sampler: Sampler | ResidentSampler, first: int, last: int, device: torch.device, share: tuple[int, int]
+) -> Feed | ResidentFeed:
+    """The feed that fits a sampler."""
+    if isinstance(sampler, ResidentSampler):
+        return ResidentFeed(sampler, first, last, share)
+    return Feed(sampler, first, last, device, share)

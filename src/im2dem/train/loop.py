@@ -18,12 +18,13 @@ from im2dem.dataset.training_data import TrainingData
 
 from .adversary import Adversary
 from .batches import Batch, Sampler
-from .feed import Feed
+from .feed import make_feed
 from .interrupt import Interrupt
 from .journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from .losses import relief_loss
 from .recipe import Recipe, recipe_from_dict
 from .reliefnet import ReliefNet
+from .resident import ResidentSampler
 from .validate import Validator
 
 LOG_EVERY = 50
@@ -227,10 +228,14 @@ def train(
         journal.go_on_from(run.step)
     elif start is not None:
         run.start_from(start)
-    sampler = Sampler(data.real, data.rendered, recipe)
+    sampler = (
+        ResidentSampler(data.real, data.rendered, recipe, device)
+        if recipe.resident
+        else Sampler(data.real, data.rendered, recipe)
+    )
     validator = Validator(data.held_out) if data.held_out and accelerator.is_main_process else None
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
-    feed = Feed(sampler, run.step, last, device, (accelerator.process_index, accelerator.num_processes))
+    feed = make_feed(sampler, run.step, last, device, (accelerator.process_index, accelerator.num_processes))
     began, first, saved = time.monotonic(), run.step, run.step if is_begun else -1
     with Interrupt() as interrupt:
         for batch in feed:

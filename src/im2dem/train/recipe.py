@@ -93,6 +93,10 @@ class Recipe:
         Chips count std / (std + this): flat chips teach the amplitude, not the shape.
     validate_every, patience
         Steps between validations; stop after this many without a better one (0: never).
+    bf16
+        Mixed precision.
+    resident
+        Keep all chips in the memory of the device and draw the batches there: for a GPU.
     """
 
     name: str = "relief"
@@ -111,6 +115,7 @@ class Recipe:
     validate_every: int = 500
     patience: int = 0
     bf16: bool = True
+    resident: bool = False
     network: ReliefNetConfig = field(default_factory=ReliefNetConfig)
     augment: Augment = field(default_factory=Augment)
     loss: LossWeights = field(default_factory=LossWeights)

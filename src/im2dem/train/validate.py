@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ TILE_PX = 256
 LEAST_RELIEF_M = 20.0
 SNAPSHOT_TILES = 4
 COARSE_FACTOR = 16
+BATCH = 16
 
 
 class Validator:
@@ -69,34 +70,33 @@ class Validator:
                 self.conditions.append((told, hidden))
 
     def score(self, net: torch.nn.Module, device: torch.device) -> dict[str, float]:
-        """Correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor; by scene."""
-        scores = np.array(
-            [[self._score_tile(net, i, which, device) for which in (0, 1)] for i in range(len(self.images))]
-        )
-        told, hidden = scores[:, 0, 0], scores[:, 1, 0]
+        """Correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor; by scene.
+
+        `score` is the mean over scenes, so that a large one does not outvote the others; the rest are means over tiles.
+        """
+        scores = np.array([self._score_tiles(net, which, device) for which in (0, 1)])
+        told, hidden = scores[0, :, 0], scores[1, :, 0]
         guided: dict[str, float] = {}
         if net.config.guide:
-            ratios = [self._coarse_ratio(net, i, device) for i in range(len(self.images))]
-            guided = {"coarse_16_rmse_ratio": float(np.mean(ratios))}
+            guided = {"coarse_16_rmse_ratio": float(np.mean(self._coarse_ratios(net, device)))}
+        own = {name: np.array([s == name for s in self.scenes]) for name in dict.fromkeys(self.scenes)}
         return {
             **guided,
-            "score": float((told.mean() + hidden.mean()) / 2),
+            "score": float(np.mean([(told[at].mean() + hidden[at].mean()) / 2 for at in own.values()])),
             "r_sun_told": float(told.mean()),
             "r_sun_hidden": float(hidden.mean()),
             "inverted_hidden": float((hidden <= 0).mean()),
-            "sigma_scale": float(np.median(scores[:, 1, 1])),
-            "amplitude_scale": float(np.median(scores[:, 1, 2])),
+            "sigma_scale": float(np.median(scores[1, :, 1])),
+            "amplitude_scale": float(np.median(scores[1, :, 2])),
             "tiles": float(len(self.images)),
-            **{
-                f"r {name}": float(hidden[[s == name for s in self.scenes]].mean())
-                for name in dict.fromkeys(self.scenes)
-            },
+            **{f"r {name}": float(hidden[at].mean()) for name, at in own.items()},
         }
 
     def snapshot(self, net: torch.nn.Module, device: torch.device) -> dict[str, Any]:
         """What the net makes of some tiles, spread over the scenes: names, image, truth and relief in metres."""
         chosen = np.unique(np.linspace(0, len(self.images) - 1, SNAPSHOT_TILES).round().astype(int))
-        reliefs = [self._predict(net, i, 1, None, device)[0] * SLOPE_UNIT * self.gsd_m[i] for i in map(int, chosen)]
+        predicted = self._predict(net, chosen, 1, None, device)
+        reliefs = [relief * SLOPE_UNIT * self.gsd_m[i] for (relief, _), i in zip(predicted, chosen, strict=True)]
         return {
             "names": np.array([self.scenes[i] for i in chosen]),
             "image": np.stack([np.rint(self.images[i] * 255).astype(np.uint8) for i in chosen]),
@@ -106,18 +106,31 @@ class Validator:
 
     @torch.no_grad()
     def _predict(
-        self, net: torch.nn.Module, i: int, which: int, guide: torch.Tensor | None, device: torch.device
+        self, net: torch.nn.Module, tiles: Sequence[int], which: int, guide: torch.Tensor | None, device: torch.device
     ) -> NDArray[np.float32]:
-        image = torch.from_numpy(self.images[i])[None].to(device, memory_format=torch.channels_last)
-        condition = torch.from_numpy(self.conditions[i][which]).to(device)
+        """Relief and log b of some tiles, float32 (tile, 2, row, col)."""
+        images = torch.from_numpy(np.stack([self.images[i] for i in tiles]))
+        image = images.to(device, memory_format=torch.channels_last)
+        condition = torch.from_numpy(np.concatenate([self.conditions[i][which] for i in tiles])).to(device)
         if net.config.guide:
-            guide = torch.zeros(GUIDE_CHANNELS, *self.truths[i].shape) if guide is None else guide
-            return np.asarray(net(image, condition, guide[None].to(device))[0].float().cpu())
-        return np.asarray(net(image, condition)[0].float().cpu())
+            guide = torch.zeros(len(tiles), GUIDE_CHANNELS, *image.shape[2:]) if guide is None else guide
+            return np.asarray(net(image, condition, guide.to(device)).float().cpu())
+        return np.asarray(net(image, condition).float().cpu())
 
-    def _score_tile(self, net: torch.nn.Module, i: int, which: int, device: torch.device) -> tuple[float, float, float]:
-        """Correlation with the truth; the factors on sigma and on the heights that would be right for the tile."""
-        relief, log_b = self._predict(net, i, which, None, device)
+    def _batches(self) -> Iterator[range]:
+        return (range(i, min(i + BATCH, len(self.images))) for i in range(0, len(self.images), BATCH))
+
+    def _score_tiles(self, net: torch.nn.Module, which: int, device: torch.device) -> list[tuple[float, float, float]]:
+        """Of each tile: correlation with the truth; the factors on sigma and on the heights that would be right."""
+        return [
+            self._score_tile(i, *predicted)
+            for tiles in self._batches()
+            for i, predicted in zip(tiles, self._predict(net, tiles, which, None, device), strict=True)
+        ]
+
+    def _score_tile(
+        self, i: int, relief: NDArray[np.float32], log_b: NDArray[np.float32]
+    ) -> tuple[float, float, float]:
         truth = self.truths[i]
         valid = np.isfinite(truth)
         p, z = relief[valid], truth[valid] / (SLOPE_UNIT * self.gsd_m[i])
@@ -127,15 +140,21 @@ class Validator:
         spread = float(np.median(np.abs(dh) / np.exp(log_b[valid])) / np.log(2))
         return float(np.corrcoef(p, z)[0, 1]), spread, amplitude
 
-    def _coarse_ratio(self, net: torch.nn.Module, i: int, device: torch.device) -> float:
-        """Error with a coarse model over that of the coarse model alone, RMSE about the mean."""
-        truth = torch.from_numpy(self.truths[i] / np.float32(SLOPE_UNIT * self.gsd_m[i]))[None]
-        valid = torch.isfinite(truth).float()
-        guide = coarse_guide(torch.nan_to_num(truth), valid, COARSE_FACTOR)
-        relief = torch.from_numpy(self._predict(net, i, 0, guide, device)[0])
-        keep = valid[0] > 0
-        own, coarse = (relief - truth[0])[keep], (guide[0] - truth[0])[keep]
-        return float(own.std() / coarse.std())
+    def _coarse_ratios(self, net: torch.nn.Module, device: torch.device) -> list[float]:
+        """Error with a coarse model over that of the coarse model alone, RMSE about the mean, of each tile."""
+        ratios = []
+        for tiles in self._batches():
+            truths = [torch.from_numpy(self.truths[i] / np.float32(SLOPE_UNIT * self.gsd_m[i]))[None] for i in tiles]
+            valids = [torch.isfinite(truth) for truth in truths]
+            guides = [
+                coarse_guide(torch.nan_to_num(truth), valid.float(), COARSE_FACTOR)
+                for truth, valid in zip(truths, valids, strict=True)
+            ]
+            reliefs = self._predict(net, tiles, 0, torch.stack(guides), device)[:, 0]
+            for relief, truth, valid, guide in zip(reliefs, truths, valids, guides, strict=True):
+                own, coarse = (torch.from_numpy(relief) - truth[0])[valid[0]], (guide[0] - truth[0])[valid[0]]
+                ratios.append(float(own.std() / coarse.std()))
+        return ratios
 
 
 def _known(value: float) -> float | None:
