@@ -45,10 +45,12 @@ from .dataset_build import (
     Threads,
 )
 
-Source = Annotated[str, typer.Option(help="stac: a STAC API, no account.")]
+Source = Annotated[str, typer.Option(help="stac: a STAC API, no account. majortom: Major TOM's cells, no account.")]
 CatalogName = Annotated[
     str | None,
-    typer.Option(help="planetary-computer, earth-search or the address of a STAC API."),
+    typer.Option(
+        help="planetary-computer, earth-search or the address of a STAC API; for other sources that of a mirror."
+    ),
 ]
 Image = Annotated[str, typer.Option(help="sentinel-2 or landsat.")]
 Dates = Annotated[str | None, typer.Option(help="First/last day, e.g. 2023-01/2024-12; default: any.")]

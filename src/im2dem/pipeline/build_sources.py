@@ -9,13 +9,14 @@ from typing import Any
 
 from im2dem.core.errors import UsageError
 from im2dem.dataset.composite import COMPOSITES, Composite
+from im2dem.dataset.majortom_source import ADDRESS, MajorTomSource
 from im2dem.dataset.scene_source import SceneSource
 from im2dem.dataset.sources import AreaSource
 from im2dem.dataset.stac_source import StacSource
 from im2dem.io.retry import Patience
 from im2dem.io.stac_catalogs import find_catalog
 
-SOURCES = ("stac",)
+SOURCES = ("stac", "majortom")
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class SourceOptions:
     Parameters
     ----------
     source
-        "stac".
+        One of `SOURCES`.
     catalog
-        Name or address of a STAC API.
+        Name or address of a STAC API; address of another server with the same files for the others.
     image, dem
         Collections by their short names; `dem` may be a file.
     days
@@ -58,7 +59,18 @@ def make_source(asked: SourceOptions) -> AreaSource:
     UsageError
         No such source, or one that cannot give what is asked for.
     """
-    return make_scene_source(asked)
+    if asked.source != "majortom":
+        return make_scene_source(asked)
+    if asked.image != "sentinel-2":
+        raise UsageError(f"Major TOM has pictures of Sentinel-2, got --image {asked.image}")
+    return MajorTomSource(
+        asked.catalog or ADDRESS,
+        asked.dem,
+        asked.days,
+        asked.most_cloud_percent,
+        asked.composite,
+        patience=Patience(asked.tries),
+    )
 
 
 def make_scene_source(asked: SourceOptions) -> SceneSource:
@@ -81,6 +93,8 @@ def make_scene_source(asked: SourceOptions) -> SceneSource:
     }
     if asked.source == "stac":
         return StacSource(find_catalog(asked.catalog or "planetary-computer"), **common)
+    if asked.source == "majortom":
+        raise UsageError("Major TOM has pictures of its own cells, not of any grid; take --source stac")
     raise UsageError(f"sources are {', '.join(SOURCES)}, got {asked.source!r}")
 
 
