@@ -119,7 +119,11 @@ class Sampler:
             raise InputError(f"50 crops of {chips.names[i]} in a row were mostly void")
         rgb = chips.rgb[i, :, row : row + span, col : col + span]
         turn, condition = place(chips, i, r.crop_px / span, r.augment, kind, rng)
-        low, high = crop_percentiles(rgb) if rng.random() < r.augment.crop_stretch else self.percentiles[id(chips)][i]
+        low, high = (
+            crop_percentiles(rgb[:, ::3, ::3])
+            if rng.random() < r.augment.crop_stretch
+            else self.percentiles[id(chips)][i]
+        )
         image, relief, valid = _resize(rgb, dem, turn, r.crop_px)
         image = _photograph(image, low, high, r.augment, rng)
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
 
 from im2dem._version import __version__
-from im2dem.core.errors import InputError, ModelError
-from im2dem.io.atomic import check_target, write_bytes
-from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
+from im2dem.runtime.card import ModelCard
 
-from .journal import BEST, CHECKPOINT, RECIPE
-from .loop import load_run
+from .journal import RECIPE
+from .loop import Run, load_run
+from .model_folder import ONNX_NAME, demand_parity, find_checkpoint, open_onnx, training_sources, write_model
 from .onnx_file import write_onnx
 from .pix2pix.export import export_pix2pix
-from .recipe import Recipe
 from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 
-ONNX_NAME = "model.onnx"
 # Rounding differs between the two runtimes; slope units are of order 0.01 to 1, so this is a few millimetres at 30 m.
 PARITY_TOLERANCE = 1e-4
 
@@ -74,10 +68,7 @@ def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
         They differ by more than `PARITY_TOLERANCE`.
     """
     rng = np.random.default_rng(seed)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    session, worst = open_onnx(path), 0.0
     for n, h, w in ((1, 64, 64), (2, 128, 96), (1, 256, 512)):
         image = rng.random((n, 3, h, w), dtype=np.float32)
         condition = rng.normal(size=(1, CONDITION_SIZE)).astype(np.float32)
@@ -88,12 +79,7 @@ def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
             wanted = net(*(torch.from_numpy(value) for value in feeds.values())).numpy()
         (got,) = session.run(["relief"], feeds)
         worst = max(worst, float(np.abs(got - wanted).max()))
-    if not worst <= PARITY_TOLERANCE:
-        raise ModelError(
-            f"ONNX and torch differ by {worst:.2g} slope units, more than {PARITY_TOLERANCE:g}; "
-            "the model is not written"
-        )
-    return worst
+    return demand_parity(worst, PARITY_TOLERANCE, "slope units")
 
 
 def export_run(
@@ -133,44 +119,33 @@ def export_run(
     """
     if _kind_of(run_folder) == "pix2pix":
         return export_pix2pix(run_folder, output, name=name, licence=licence, weights=weights, overwrite=overwrite)
-    checkpoint = run_folder / {"best": BEST, "last": CHECKPOINT}.get(weights, weights)
-    if not checkpoint.is_file():
-        raise InputError(
-            f"{run_folder} holds no {checkpoint.name}; "
-            "give the folder of a run of `im2dem train`, and --weights best or last"
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    target = check_target(output / ONNX_NAME, overwrite)
-    run = load_run(checkpoint, torch.device("cpu"))
+    run = load_run(find_checkpoint(run_folder, weights), torch.device("cpu"))
     net = run.ema if guide else run.ema.without_guide()
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / ONNX_NAME
+
+    def write(path: Path) -> float:
         to_onnx(net, path)
-        difference = check_parity(net, path)
-        write_bytes(target, path.read_bytes(), overwrite=overwrite)
-    card = _card(run.recipe, run.best, name, licence)
-    card = replace(
-        card,
-        inputs=("image", "condition", "guide") if net.config.guide else ("image", "condition"),
-        sha256=file_sha256(target),
-        training_data=tuple(_training_data(run_folder)),
-        metrics={**card.metrics, "parity_slope_units": difference},
-    )
-    save_card(card, output / CARD_NAME)
-    return card
+        return check_parity(net, path)
+
+    def card(sha256: str, difference: float) -> ModelCard:
+        return _card(run, net.config.guide, name, licence, (sha256, training_sources(run_folder), difference))
+
+    return write_model(output, write, card, overwrite)
 
 
-def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> ModelCard:
+def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, tuple[str, ...], float]) -> ModelCard:
+    sha256, sources, difference = made
+    recipe, best = run.recipe, run.best
     return ModelCard(
         name=name,
         version=__version__,
         created=datetime.now(UTC).date().isoformat(),
         direction="image-to-dem",
         bands=("red", "green", "blue"),
+        inputs=("image", "condition", "guide") if is_guided else ("image", "condition"),
         tile_px=512,
         overlap_px=128,
         onnx=ONNX_NAME,
-        sha256="0" * 64,
+        sha256=sha256,
         licence=licence,
         height_kind="relative shape with amplitude guess",
         dem_kind="mixed DTM and DSM",
@@ -180,8 +155,14 @@ def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> Mode
         sun_sector_deg=None if recipe.augment.sun_sector_deg == (0.0, 360.0) else recipe.augment.sun_sector_deg,
         sigma_scale=float(best.get("sigma_scale", 1.0)),
         amplitude_scale=float(best.get("amplitude_scale", 1.0)),
+        training_data=sources,
         limits=LIMITS,
-        metrics={"held_out_while_training": dict(best), "steps": recipe.steps, "recipe": recipe.name},
+        metrics={
+            "held_out_while_training": dict(best),
+            "steps": recipe.steps,
+            "recipe": recipe.name,
+            "parity_slope_units": difference,
+        },
         deepness=deepness(),
     )
 
@@ -189,8 +170,3 @@ def _card(recipe: Recipe, best: dict[str, Any], name: str, licence: str) -> Mode
 def _kind_of(run_folder: Path) -> str:
     path = run_folder / RECIPE
     return str(json.loads(path.read_text()).get("kind", "relief")) if path.is_file() else "relief"
-
-
-def _training_data(run_folder: Path) -> list[str]:
-    path = run_folder / "data.txt"
-    return path.read_text().splitlines() if path.exists() else []

@@ -26,7 +26,7 @@ import torch
 
 from im2dem.core.errors import InputError, OutputError
 from im2dem.dataset.chips import Chips
-from im2dem.io.atomic import publish
+from im2dem.io.atomic import publish, require_space
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
@@ -87,13 +87,11 @@ class Journal:
             if path.exists() and json.loads(path.read_text()) != json.loads(text):
                 raise OutputError(f"{folder} holds a run of another recipe; give another folder, or remove it")
             path.write_text(text)
-            probe = folder / "space.part"
-            probe.write_bytes(bytes(ROOM_BYTES))
-            probe.unlink()
+            require_space(folder / CHECKPOINT, ROOM_BYTES)
         except OSError as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(f"the run's folder {folder} cannot be written (200 MB are needed): {error}") from error
+            raise OutputError(f"the run's folder {folder} cannot be written: {error}") from error
 
     def note_data(self, chips: Sequence[Chips], files: Sequence[str] = ()) -> None:
         """Record what the run learns from: `data.txt` for the card, and the files for `--resume`."""

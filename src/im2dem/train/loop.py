@@ -219,6 +219,7 @@ def train(
     reporter = reporter or Silent()
     accelerator = make_accelerator(recipe.bf16)
     device = accelerator.device
+    torch.backends.cudnn.benchmark = True  # all batches are of one size
     journal = Journal(out, recipe.to_dict(), accelerator.is_main_process)
     journal.note_data([*data.real, *data.rendered], data.files)
     checkpoint = out / CHECKPOINT

@@ -7,28 +7,31 @@ batch norm by each image's own statistics, as at batch 1 in training.
 from __future__ import annotations
 
 import math
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
 from im2dem._version import __version__
-from im2dem.core.errors import InputError, ModelError
+from im2dem.core.errors import ModelError
 from im2dem.core.scaling import SLOPE_UNIT
-from im2dem.io.atomic import check_target, write_bytes
-from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
-from im2dem.train.journal import BEST, CHECKPOINT
+from im2dem.runtime.card import ModelCard
+from im2dem.train.model_folder import (
+    ONNX_NAME,
+    demand_parity,
+    find_checkpoint,
+    open_onnx,
+    training_sources,
+    write_model,
+)
 from im2dem.train.onnx_file import write_onnx
 
 from .generator import STRIDE, Generator
 from .loop import load_generator
 
-ONNX_NAME = "model.onnx"
 CONDITION_SIZE = 8
 REFERENCE_GSD_M = 30.0
 # Of the full range of heights or colours, -1 to 1, through 16 layers of float32 whose order of sums differs.
@@ -141,31 +144,22 @@ def export_pix2pix(
     OutputExistsError
         The model is there already.
     """
-    checkpoint = run_folder / {"best": BEST, "last": CHECKPOINT}.get(weights, weights)
-    if not checkpoint.is_file():
-        raise InputError(
-            f"{run_folder} holds no {checkpoint.name}; give the folder of a run of `im2dem train`, and --weights best "
-            "(there is one when val-* files were given) or last"
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    target = check_target(output / ONNX_NAME, overwrite)
-    generator, state = load_generator(checkpoint)
+    generator, state = load_generator(find_checkpoint(run_folder, weights))
     scale, best = state["scale"], state["best"]
     net: nn.Module
     if state["recipe"]["direction"] == "rgb2dem":
         net = wrap_for_export(generator, (scale["low"], scale["high"]), float(best.get("l1", 0.1)))
     else:
         net = ColourExport(generator, scale["low"], scale["high"]).eval()
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / ONNX_NAME
+
+    def write(path: Path) -> float:
         to_onnx(net, path)
-        difference = check_parity(net, path)
-        write_bytes(target, path.read_bytes(), overwrite=overwrite)
-    sources = run_folder / "data.txt"
-    lines = tuple(sources.read_text(encoding="utf-8").splitlines()) if sources.exists() else ()
-    card = _card(state, name, licence, file_sha256(target), lines, difference)
-    save_card(card, output / CARD_NAME)
-    return card
+        return check_parity(net, path)
+
+    def card(sha256: str, difference: float) -> ModelCard:
+        return _card(state, name, licence, sha256, training_sources(run_folder), difference)
+
+    return write_model(output, write, card, overwrite)
 
 
 def to_onnx(net: nn.Module, path: Path) -> None:
@@ -191,10 +185,7 @@ def check_parity(net: nn.Module, path: Path, seed: int = 0) -> float:
         They differ by more than `PARITY_TOLERANCE`.
     """
     rng = np.random.default_rng(seed)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+    session, worst = open_onnx(path), 0.0
     for n, h, w in ((1, 1, 1), (2, 1, 1), (1, 2, 1)):
         given: dict[str, np.ndarray[Any, Any]]
         image = rng.random((n, len(_bands(net)), h * STRIDE, w * STRIDE), dtype=np.float32)
@@ -214,12 +205,7 @@ def check_parity(net: nn.Module, path: Path, seed: int = 0) -> float:
         if isinstance(net, ReliefExport):
             error[:, 0] /= unit
         worst = max(worst, float(error.max()))
-    if not worst <= PARITY_TOLERANCE:
-        raise ModelError(
-            f"ONNX and torch differ by {worst:.2g} of the full range, more than {PARITY_TOLERANCE:g}; "
-            "the model is not written"
-        )
-    return worst
+    return demand_parity(worst, PARITY_TOLERANCE, "of the full range")
 
 
 def _bands(net: nn.Module) -> tuple[str, ...]:
