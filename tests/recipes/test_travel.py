@@ -62,7 +62,7 @@ def test_the_queue_names_recipes_that_are_there_and_keys_that_they_have(tmp_path
     from im2dem.train.recipe import complete, read_table
 
     queue = script("queue")
-    runs = tomllib.loads((RECIPES / "queue.toml").read_text())
+    runs = tomllib.loads((RECIPES / "queues" / "gpu.toml").read_text())
     packs = tmp_path / "packs"
     packs.mkdir()
     for name in ("train-kanto-a", "train-pyrenees", "val-b", "synth-1", "restricted-train-c"):
