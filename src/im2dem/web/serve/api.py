@@ -35,6 +35,18 @@ _KEEP_ALIVE_S = 15.0
 _RETRY_MS = 2000
 _DRAIN_BYTES, _DRAIN_S = 16_000_000, 3.0
 _SPARE_BYTES = 1_000_000_000
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["job", "gone"]},
+        "id": {"type": "string"},
+        "data": {
+            "type": "string",
+            "description": 'JSON: the job as GET /api/jobs/{job_id} gives it, or {} for "gone".',
+        },
+    },
+}
 _DOCS = {
     "gsd": "Metres per pixel, for a picture without georeference, e.g. 10.",
     "sun": "Sun azimuth,elevation in degrees, e.g. 150,35.",
@@ -110,7 +122,7 @@ def add_results(app: "FastAPI", runner: Runner) -> None:
         tags=["jobs"],
         response_class=StreamingResponse,
         responses={
-            200: {"description": "Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            200: {"description": "Events", "content": {"text/event-stream": {"schema": _EVENT}}},
             **problems(HTTPStatus.NOT_FOUND),
         },
     )
@@ -123,9 +135,9 @@ def add_results(app: "FastAPI", runner: Runner) -> None:
         headers = {"x-accel-buffering": "no"}
         return StreamingResponse(_events(runner, job_id), media_type="text/event-stream", headers=headers)
 
-    @app.api_route(
+    @app.head("/api/jobs/{job_id}/files/{file}", include_in_schema=False)
+    @app.get(
         "/api/jobs/{job_id}/files/{file}",
-        methods=["GET", "HEAD"],
         tags=["jobs"],
         response_class=FileResponse,
         responses={
@@ -137,7 +149,6 @@ def add_results(app: "FastAPI", runner: Runner) -> None:
             **problems(HTTPStatus.NOT_FOUND),
         },
         openapi_extra={"parameters": [_one_of("file", list(FILES))]},
-        operation_id="download",
     )
     async def download(job_id: str, file: str) -> FileResponse:
         """A result: dem.tif (heights and sigma), dem.json (how they were made), page.html (3D page), preview.webp."""
@@ -226,6 +237,8 @@ def server_info(options: ServeOptions) -> ServerInfo:
 
 async def _take_in(request: Any, runner: Runner) -> Job:
     """The picture of a request as a job in the queue."""
+    from starlette.requests import ClientDisconnect
+
     limits = runner.options.limits
     with runner.place() as free:
         if not free:
@@ -253,6 +266,8 @@ async def _take_in(request: Any, runner: Runner) -> Job:
             raise
         except UsageError as error:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        except ClientDisconnect as error:  # nobody hears the answer, but nothing went wrong here
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the client hung up before its picture was here") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return job

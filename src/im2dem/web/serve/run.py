@@ -44,6 +44,7 @@ def serve(options: ServeOptions, ready: Callable[[str], None], command: Sequence
     OutputError
         The folder cannot be used.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each bad form fills a disk
     application = Application(options, command)
     listener = listen(options.host, options.port)
     server = make_server(application)

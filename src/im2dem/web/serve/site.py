@@ -80,7 +80,7 @@ def add_login(app: "FastAPI", runner: Runner) -> None:
                 raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a token is not that long")
         word = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
         if not is_token(runner.options, word):
-            return RedirectResponse("/login?wrong", HTTPStatus.SEE_OTHER)
+            return RedirectResponse("/login#wrong", HTTPStatus.SEE_OTHER)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         secure = request.url.scheme == "https"
         answer.set_cookie(

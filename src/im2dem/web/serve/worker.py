@@ -34,6 +34,8 @@ DEM, SIDE_CAR, PAGE, PREVIEW = "dem.tif", "dem.tif.json", "page.html", "preview.
 ATTRIBUTION = "Heights predicted from one picture by im2dem"
 _LIFELINE_CUT = 7
 _EVERY_S = 0.1
+# How the libraries below say that there is none left: C++, GDAL, the network's runtime.
+_NO_MEMORY = re.compile(r"bad_alloc|cannot allocate|failed to allocate|out of memory", re.IGNORECASE)
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -48,15 +50,29 @@ def main() -> int:
     threading.Thread(target=_end_with_server, daemon=True).start()
     os.chdir(order["folder"])
     hold(order["limits"])
-    logging.getLogger("im2dem").addHandler(_Notes(tell, order["picture"], order["name"]))
+    do(order, tell)
+    return 0
+
+
+def do(order: dict[str, Any], tell: Tell) -> None:
+    """`work`, with every way to fail told as "failure" and every warning as "note".
+
+    Parameters
+    ----------
+    order, tell
+        See `work`.
+    """
+    notes = _Notes(tell, order["picture"], order["name"])
+    logging.getLogger("im2dem").addHandler(notes)
     try:
         work(order, tell)
-    except BaseException as error:
+    except Exception as error:
         if not isinstance(error, Im2DemError):
             traceback.print_exc()
         code, message = _why(error)
         tell({"failure": {"code": code, "message": _for_people(message, order["picture"], order["name"])}})
-    return 0
+    finally:
+        logging.getLogger("im2dem").removeHandler(notes)
 
 
 def work(order: dict[str, Any], tell: Tell) -> None:
@@ -157,7 +173,7 @@ def _end_with_server() -> None:
 def _why(error: BaseException) -> tuple[str, str]:
     root: BaseException | None = error
     while root is not None:
-        if isinstance(root, MemoryError) or "bad_alloc" in str(root) or "ailed to allocate" in str(root):
+        if isinstance(root, MemoryError) or _NO_MEMORY.search(str(root)):
             return (
                 "memory",
                 "the job needs more memory than one may have here; crop the picture or make it coarser",
