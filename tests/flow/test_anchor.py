@@ -10,6 +10,7 @@ from affine import Affine
 import drawing
 import im2dem
 from im2dem.cli.app import run
+from im2dem.core.grid import Grid
 
 TILES = ("--tile", "64", "--overlap", "16", "--threads", "1")
 
@@ -60,6 +61,49 @@ def test_points_in_memory(scene, mode):
     assert (sigma > 0).all()
     if mode in ("field", "poisson"):
         assert np.sqrt(np.mean((height - z)[row, col] ** 2)) < 100
+
+
+def test_heights_come_above_the_datum_that_was_asked_for(scene, capsys, monkeypatch):
+    """A made-up sea level 10 m below that of the prior, in place of PROJ's grids."""
+    folder, _, coarse = scene
+    calls = []
+
+    def convert(lon, lat, height, source, target):
+        calls.append((source, target))
+        above = {"EGM96": 10.0, "EGM2008": 0.0}
+        return height + above[target] - above[source]
+
+    monkeypatch.setattr("im2dem.io.prior.convert_heights", convert)
+    monkeypatch.setattr("im2dem.pipeline.anchoring.convert_heights", convert)
+    lon, lat = Grid((128, 128), drawing.UTM_TRANSFORM, drawing.UTM).lonlat(60, 60)
+    (folder / "p.csv").write_text(f"lon,lat,z\n{lon},{lat},{coarse[7, 7] + 10}\n")
+    words = ["predict", str(folder / "scene.tif"), "--prior", str(folder / "Copernicus_DSM.tif"), "--overwrite", *TILES]
+    heights = []
+    for datum in ("same-as-prior", "egm96"):
+        output = folder / f"{datum}.tif"
+        anchors = ["--datum", datum, "--points", str(folder / "p.csv"), "--points-crs", "EPSG:4326+5773"]
+        assert run([*words, "-o", str(output), *anchors, "--json"]) == 0
+        with rasterio.open(output) as dem:
+            heights.append(dem.read(1))
+            wanted = {"same-as-prior": "EGM2008", "egm96": "EGM96"}[datum]
+            assert dem.tags()["VERTICAL_DATUM"] == dem.tags()["IM2DEM_VERTICAL_DATUM"] == wanted
+            assert f"above {wanted}" in dem.tags()["IM2DEM_HEIGHT_KIND"]
+    assert calls == [("EGM96", "EGM2008"), ("EGM2008", "EGM96")]  # of the points; then of the prior
+    np.testing.assert_allclose(heights[1] - heights[0], 10.0, atol=1e-3)  # float32 at 900 m
+    capsys.readouterr()
+
+
+def test_a_datum_that_cannot_be_reached_is_refused_with_a_remedy(scene, capsys):
+    folder, *_ = scene
+    (folder / "p.csv").write_text("500105,3999795,812.5\n500405,3999595,712.5\n500805,3999195,600\n")
+    words = ["predict", str(folder / "scene.tif"), "-o", str(folder / "dem.tif"), *TILES]
+    assert run([*words, "--datum", "egm96"]) == 2  # relative heights have none
+    assert "--prior" in capsys.readouterr().err
+    assert run([*words, "--datum", "sea", "--points", str(folder / "p.csv")]) == 2
+    assert "EGM2008" in capsys.readouterr().err
+    assert run([*words, "--datum", "egm96", "--points", str(folder / "p.csv")]) == 3
+    assert "--points-crs" in capsys.readouterr().err
+    assert not (folder / "dem.tif").exists()
 
 
 def test_what_cannot_be(scene, capsys):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from im2dem.core.errors import UsageError
-from im2dem.pipeline.anchoring import AnchorOptions
+from im2dem.pipeline.anchoring import SAME_DATUM, AnchorOptions
 from im2dem.pipeline.predict import DEFAULT_MODEL, Prediction, PredictOptions, predict_file, summary
 
 from . import console
@@ -40,6 +40,9 @@ def predict(
     points_crs: Annotated[str | None, typer.Option(help="Their reference system, e.g. EPSG:4326+3855.")] = None,
     prior_datum: Annotated[str | None, typer.Option(help="EGM96, EGM2008, ellipsoid or an EPSG code.")] = None,
     prior_sigma: Annotated[float, typer.Option(help="Standard deviation of the prior, metres.")] = 2.0,
+    datum: Annotated[
+        str, typer.Option(help="Datum of the result: egm96, egm2008, ellipsoid, an EPSG code or same-as-prior.")
+    ] = SAME_DATUM,
     anchor: Annotated[str, typer.Option(help="auto, shift, scale, field, fusion or poisson.")] = "auto",
     compress: Annotated[str, typer.Option(help="auto, zstd or deflate.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
@@ -61,7 +64,7 @@ def predict(
         resume=resume,
         overwrite=overwrite,
         compress=compress,
-        anchor=AnchorOptions(prior, points, points_crs, prior_datum, anchor, prior_sigma),  # type: ignore[arg-type]
+        anchor=AnchorOptions(prior, points, points_crs, prior_datum, anchor, prior_sigma, datum),  # type: ignore[arg-type]
     )
     with console.progress_bar() as progress:
         prediction = predict_file(image, output, options, progress)

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,16 +201,24 @@ def _window_over(prior: Grid, target: Grid) -> Window | None:
     return Window(top, left, bottom - top, right - left).intersection(prior.window)
 
 
-def in_datum(prior: Prior, grid: Grid, target: str) -> NDArray[np.float64]:
-    """Heights of the prior's cells above another vertical datum, metres; see `datum.convert_heights`."""
-    if prior.vertical_datum is None or prior.vertical_datum == target:
-        return prior.heights
-    rows, cols = prior.heights.shape
-    f, (row0, col0) = prior.surface.factor, prior.surface.offset
-    places = [
-        grid.lonlat((r + 0.5) * f - row0, (c + 0.5) * f - col0) or (math.nan, math.nan)
-        for r in range(rows)
-        for c in range(cols)
-    ]
-    lon, lat = np.array(places).T.reshape(2, rows, cols)
-    return np.asarray(convert_heights(lon, lat, prior.heights, prior.vertical_datum, target))
+def in_datum(prior: Prior, grid: Grid, target: str) -> Prior:
+    """The prior with its heights above another vertical datum, see `datum.convert_heights`.
+
+    Raises
+    ------
+    InputError
+        Nobody says above what the heights are, PROJ has no grid for it, or a place lies outside the grid.
+    """
+    if prior.vertical_datum is None:
+        raise InputError(
+            f"nobody says above which datum the heights of {prior.names[0]} are, so they cannot be brought to "
+            f"{target}: tell --prior-datum"
+        )
+    if prior.vertical_datum == target:
+        return prior
+    (rows, cols), f = prior.heights.shape, prior.surface.factor
+    row, col = ((np.arange(n) + 0.5) * f - offset for n, offset in zip((rows, cols), prior.surface.offset, strict=True))
+    x, y = (np.asarray(v) for v in grid.transform @ tuple(np.meshgrid(col, row)))  # type: ignore[operator]
+    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(x, y)
+    heights = convert_heights(np.asarray(lon), np.asarray(lat), prior.heights, prior.vertical_datum, target)
+    return replace(prior, heights=np.asarray(heights), vertical_datum=target)

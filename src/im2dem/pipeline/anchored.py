@@ -295,7 +295,7 @@ class Anchored:
             vertical_datum=anchor.vertical_datum,
             expected_error_m=error_m,
             prior=_prior_in_words(prior) if prior else None,
-            points=f"{len(points)} points of {anchor.points_name}" if points else None,
+            points=_points_in_words(points, anchor.points_name) if points else None,
             scale=self.scale,
             shift=self.shift,
             detail_weight=trust.overall if trust else None,
@@ -307,3 +307,7 @@ class Anchored:
 def _prior_in_words(prior: Prior) -> str:
     name = prior.names[0] if len(prior.names) == 1 else f"{len(prior.names)} tiles"
     return f"{name} ({prior.cell_m:.0f} m cells)"
+
+
+def _points_in_words(points: PlacedPoints, name: str) -> str:
+    return f"{len(points)} point{'s' if len(points) > 1 else ''} of {name}"

@@ -8,15 +8,16 @@ from typing import Literal
 import numpy as np
 
 from im2dem.core.anchor_field import LEAST_POINTS
-from im2dem.core.errors import UsageError
+from im2dem.core.errors import InputError, UsageError
 from im2dem.core.grid import Grid
-from im2dem.io.datum import convert_heights
+from im2dem.io.datum import convert_heights, datum_named
 from im2dem.io.elevation_fetch import fetch_elevation
-from im2dem.io.points import PlacedPoints, place_points, read_points
-from im2dem.io.prior import Prior, load_prior
+from im2dem.io.points import ControlPoints, PlacedPoints, place_points, read_points
+from im2dem.io.prior import Prior, in_datum, load_prior
 
 Mode = Literal["auto", "shift", "scale", "field", "fusion", "poisson"]
 MODES = ("auto", "shift", "scale", "field", "fusion", "poisson")
+SAME_DATUM = "same-as-prior"
 _AUTO = "auto"
 
 
@@ -39,6 +40,9 @@ class AnchorOptions:
         with a prior; with points alone a shift (1 or 2), or a field (3 or more).
     prior_sigma_m
         Standard deviation of the prior, metres.
+    datum
+        Vertical datum of the result: "EGM96", "EGM2008", "ellipsoid", the EPSG code of a vertical system, or
+        "same-as-prior", which with points alone is that of the points.
 
     Raises
     ------
@@ -52,11 +56,13 @@ class AnchorOptions:
     prior_datum: str | None = None
     mode: Mode = "auto"
     prior_sigma_m: float = 2.0
+    datum: str = SAME_DATUM
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UsageError(f"the anchor is one of {', '.join(MODES)}, got {self.mode!r}")
-        if not self.is_given and (self.mode != "auto" or self.points_crs or self.prior_datum):
+        target = self.target_datum
+        if not self.is_given and (target or self.mode != "auto" or self.points_crs or self.prior_datum):
             raise UsageError("an anchor needs something to hold on to: give a prior (--prior) or points (--points)")
         if self.mode == "fusion" and self.prior is None:
             raise UsageError("fusion joins the prediction with a coarse height model: give one (--prior)")
@@ -67,6 +73,17 @@ class AnchorOptions:
     def is_given(self) -> bool:
         """Whether there is anything to anchor to."""
         return self.prior is not None or self.points is not None
+
+    @property
+    def target_datum(self) -> str | None:
+        """The datum that was asked for, as `io.datum.datum_named` gives it; None: that of the anchor.
+
+        Raises
+        ------
+        UsageError
+            A name that is not known.
+        """
+        return None if self.datum == SAME_DATUM else datum_named(self.datum)
 
 
 @dataclass(frozen=True)
@@ -136,7 +153,7 @@ class Anchor:
 
 
 def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:
-    """Read prior and points and lay them over a picture; both on one vertical datum, the prior's.
+    """Read prior and points and lay them over a picture; both on the datum asked for, or the prior's.
 
     Raises
     ------
@@ -147,33 +164,54 @@ def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:
     RemoteError
         ``prior="auto"`` and no answer from the server.
     """
-    prior = None
-    messages: list[str] = []
-    if options.prior is not None:
-        sources = fetch_elevation(grid) if options.prior == _AUTO else [options.prior]
-        prior = load_prior(sources, grid, options.prior_datum)
-        if prior.vertical_datum is None:
-            messages.append(f"nobody says above which datum the heights of {prior.names[0]} are: tell --prior-datum")
-        if prior.void_share > 0:
-            messages.append(
-                f"{100 * prior.void_share:.0f} % of the prior's cells have no height: filled, with a wider error"
-            )
-        if prior.surface.factor == 1:
-            messages.append("the prior is as fine as the picture: there is no detail to add")
-    datum = prior.vertical_datum if prior else None
+    prior, messages = _open_prior(options, grid)
+    datum = prior.vertical_datum if prior else options.target_datum
     points, name = None, ""
     if options.points is not None:
         given = read_points(options.points, options.points_crs)
         points, name = place_points(given, grid), given.name
         messages += points.messages
-        if prior is not None and given.vertical_datum != datum:
-            if given.vertical_datum is None or datum is None:
-                messages.append("prior and points are taken to have one vertical datum, as not both say theirs")
-            else:
-                z = convert_heights(points.lon, points.lat, points.z, given.vertical_datum, datum)
-                points = replace(points, z=np.asarray(z, np.float64))
+        if given.vertical_datum != datum and (prior is not None or datum is not None):
+            points, message = _points_in_datum(points, given, (datum, options.target_datum is not None))
+            messages += message
         datum = datum or given.vertical_datum
     anchor = Anchor(options, grid, prior, points, datum, name, tuple(messages))
     if anchor.mode == "field" and prior is None and (points is None or len(points) < LEAST_POINTS):
         raise UsageError(f"a field of residuals needs at least {LEAST_POINTS} points; choose --anchor scale or shift")
     return anchor
+
+
+def _open_prior(options: AnchorOptions, grid: Grid) -> tuple[Prior | None, list[str]]:
+    """The prior above the datum that was asked for, and what is to be said of it."""
+    if options.prior is None:
+        return None, []
+    messages = []
+    sources = fetch_elevation(grid) if options.prior == _AUTO else [options.prior]
+    prior = load_prior(sources, grid, options.prior_datum)
+    if options.target_datum is not None:
+        prior = in_datum(prior, grid, options.target_datum)
+    if prior.vertical_datum is None:
+        messages.append(f"nobody says above which datum the heights of {prior.names[0]} are: tell --prior-datum")
+    if prior.void_share > 0:
+        messages.append(
+            f"{100 * prior.void_share:.0f} % of the prior's cells have no height: filled, with a wider error"
+        )
+    if prior.surface.factor == 1:
+        messages.append("the prior is as fine as the picture: there is no detail to add")
+    return prior, messages
+
+
+def _points_in_datum(
+    points: PlacedPoints, given: ControlPoints, target: tuple[str | None, bool]
+) -> tuple[PlacedPoints, list[str]]:
+    """Points above a datum, and what is to be said; whether a person asked for it."""
+    datum, asked_for = target
+    if given.vertical_datum is None and asked_for:
+        raise InputError(
+            f"{given.name}: nobody says above which datum the heights of its points are, so they cannot be brought to "
+            f"{datum}: tell --points-crs, e.g. EPSG:4326+3855 for longitude, latitude and heights above EGM2008"
+        )
+    if given.vertical_datum is None or datum is None:
+        return points, ["prior and points are taken to have one vertical datum, as not both say theirs"]
+    z = convert_heights(points.lon, points.lat, points.z, given.vertical_datum, datum)
+    return replace(points, z=np.asarray(z, np.float64)), []
