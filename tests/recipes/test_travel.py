@@ -54,7 +54,8 @@ def test_pairs_and_models_arrive_and_the_test_split_stays_at_home(tmp_path: Path
     assert [chips.names for chips in data.held_out] == [("place-val",)]
     np.testing.assert_allclose(data.real[0].heights_m(0), dem - dem.mean(), atol=0.13)
     with np.load(tmp_path / "work" / "dem" / "hills.npz") as model:
-        assert json.loads(str(model["meta"]))["gsd_m"] == pytest.approx(10.0, rel=1e-3)  # UTM stretches the ground a little
+        # UTM stretches the ground a little
+        assert json.loads(str(model["meta"]))["gsd_m"] == pytest.approx(10.0, rel=1e-3)
 
 
 def test_the_queue_names_recipes_that_are_there_and_keys_that_they_have(tmp_path: Path) -> None:
