@@ -45,7 +45,12 @@ from .dataset_build import (
     Threads,
 )
 
-Source = Annotated[str, typer.Option(help="stac: a STAC API, no account. majortom: Major TOM's cells, no account.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        help="stac: a STAC API, no account. gee: Google Earth Engine. majortom: Major TOM's cells, no account."
+    ),
+]
 CatalogName = Annotated[
     str | None,
     typer.Option(
@@ -59,6 +64,7 @@ HowComposed = Annotated[str | None, typer.Option(help="best, low-sun, median or 
 SceneCloud = Annotated[float, typer.Option(help="Most cloud in a scene, percent, as the catalogue says.")]
 MostDates = Annotated[int, typer.Option(help="Dates looked at in a block.")]
 Memory = Annotated[float, typer.Option(help="Memory for blocks in work, MB.")]
+Project = Annotated[str | None, typer.Option(help="Google Cloud project that is registered for Earth Engine.")]
 Tries = Annotated[int, typer.Option(help="Attempts at each read before it counts as failed.")]
 
 
@@ -76,6 +82,7 @@ def build(
     ] = "cop30",
     source: Source = "stac",
     catalog: CatalogName = None,
+    project: Project = None,
     image: Image = "sentinel-2",
     gsd: Annotated[float | None, typer.Option(help="Metres a pixel; default 10, Landsat 30.")] = None,
     size: Size = 256,
@@ -117,6 +124,7 @@ def build(
             parse_composite(sun, composite),
             most_dates,
             tries=tries,
+            project=project,
         )
     )
     plan = PlanOptions(size, gsd, memory, limit)
@@ -142,6 +150,7 @@ def rgb(
     ] = None,
     source: Source = "stac",
     catalog: CatalogName = None,
+    project: Project = None,
     image: Image = "sentinel-2",
     gsd: Annotated[float | None, typer.Option(help="Metres a pixel; default: the height model's, else 10.")] = None,
     dates: Dates = None,
@@ -158,7 +167,9 @@ def rgb(
     area = area_from(place, None) if is_area else None
     how = parse_composite(sun, composite or (None if sun == "low" else "median"))
     days = parse_days(dates) if dates else None
-    asked = SourceOptions(source, catalog, image, "cop30", days, max_cloud, how, most_dates, tries=tries)
+    asked = SourceOptions(
+        source, catalog, image, "cop30", days, max_cloud, how, most_dates, tries=tries, project=project
+    )
     made = make_scene_source(asked)
     names = tuple(bands.split(",")) if bands else None
     grid = grid_for(None if is_area else place, area, gsd)

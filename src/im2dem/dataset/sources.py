@@ -131,13 +131,13 @@ def cached(folder: Path | None, key: str, read: Callable[[], NDArray[Any]]) -> N
     folder
         Of the block; None: no cache.
     key
-        File name.
+        Name in the folder.
     read
         Called when it is not there.
     """
     if folder is None:
         return read()
-    file = folder / f"{key}.npy"
+    file = folder / f"{key.replace('/', '-')}.npy"
     try:
         return np.asarray(np.load(file))
     except (OSError, ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""Where satellite pictures and global height models are to be had without an account, and what they call things."""
+"""Where satellite pictures and global height models are to be had, and what they are called there."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class Catalog:
         Raises
         ------
         UsageError
-            The catalogue has no such pictures without an account.
+            The catalogue has no such pictures.
         """
         if name not in self.pictures:
-            raise UsageError(f"{self.url} has {', '.join(self.pictures)} without an account, not {name}")
+            raise UsageError(f"{self.url} has pictures of {', '.join(self.pictures)}, not of {name}")
         return self.pictures[name]
 
     def dem(self, name: str) -> DemCollection:
@@ -128,6 +128,19 @@ EARTH_SEARCH = Catalog(
     "https://earth-search.aws.element84.com/v1",
     {"sentinel-2": PictureCollection("sentinel-2-l2a", "sentinel-2", ("red", "green", "blue"), "scl", 10.0, _SENTINEL)},
     {"cop30": DemCollection("cop-dem-glo-30", "data", "EGM2008", 30.0, True, _COPERNICUS)},
+)
+# Not a STAC API, but described alike; the address is the one that Earth Engine names for many small requests.
+EARTH_ENGINE = Catalog(
+    "https://earthengine-highvolume.googleapis.com",
+    {
+        "sentinel-2": PictureCollection(
+            "COPERNICUS/S2_SR_HARMONIZED", "sentinel-2", ("B4", "B3", "B2"), "cs_cdf", 10.0, _SENTINEL
+        )
+    },
+    {
+        "cop30": DemCollection("COPERNICUS/DEM/GLO30", "DEM", "EGM2008", 30.0, True, _COPERNICUS),
+        "aw3d30": DemCollection("JAXA/ALOS/AW3D30/V4_1", "DSM", "EGM96", 30.0, False, _AW3D30),
+    },
 )
 CATALOGS = {"planetary-computer": PLANETARY_COMPUTER, "earth-search": EARTH_SEARCH}
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from im2dem.core.errors import UsageError
 from im2dem.dataset.composite import COMPOSITES, Composite
+from im2dem.dataset.gee_source import EarthEngineSource
 from im2dem.dataset.majortom_source import ADDRESS, MajorTomSource
 from im2dem.dataset.scene_source import SceneSource
 from im2dem.dataset.sources import AreaSource
 from im2dem.dataset.stac_source import StacSource
 from im2dem.io.retry import Patience
-from im2dem.io.stac_catalogs import find_catalog
+from im2dem.io.stac_catalogs import EARTH_ENGINE, find_catalog
 
-SOURCES = ("stac", "majortom")
+SOURCES = ("stac", "gee", "majortom")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class SourceOptions:
         As in `StacSource`.
     readers, tries
         Scenes at a time, attempts at each.
+    project
+        Google Cloud project, for Earth Engine.
     """
 
     source: str = "stac"
@@ -49,6 +52,7 @@ class SourceOptions:
     most_dates: int = 8
     readers: int = 4
     tries: int = 5
+    project: str | None = None
 
 
 def make_source(asked: SourceOptions) -> AreaSource:
@@ -93,6 +97,9 @@ def make_scene_source(asked: SourceOptions) -> SceneSource:
     }
     if asked.source == "stac":
         return StacSource(find_catalog(asked.catalog or "planetary-computer"), **common)
+    if asked.source == "gee":
+        there = replace(EARTH_ENGINE, url=asked.catalog or EARTH_ENGINE.url)
+        return EarthEngineSource(there, project=asked.project, **common)
     if asked.source == "majortom":
         raise UsageError("Major TOM has pictures of its own cells, not of any grid; take --source stac")
     raise UsageError(f"sources are {', '.join(SOURCES)}, got {asked.source!r}")
