@@ -283,7 +283,7 @@ def test_every_answer_has_the_headers_that_browsers_need(start):
     ):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "access-control-allow-origin" not in headers
         assert "server" not in headers

@@ -20,6 +20,7 @@ _GRACE_S = 5
 _KEEP_ALIVE_S = 15
 # Connections, those that listen to events included; the next are told to come back.
 _MOST_CONNECTIONS = 500
+_BACKLOG = 128
 _LONGEST_HEAD = 32 * 1024
 
 
@@ -85,7 +86,7 @@ def make_server(application: Application) -> Any:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address.
+    """A socket that listens at an address.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def listen(host: str, port: int) -> socket.socket:
             if os.name == "posix":  # on Windows it would let two servers share the port
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(where)
+            bound.listen(_BACKLOG)  # from here on clients wait instead of being refused
         except OSError:
             bound.close()
             raise

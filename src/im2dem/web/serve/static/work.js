@@ -8,6 +8,7 @@ const $ = (id) => document.getElementById(id);
 const TICK_MS = 1000;
 let end = () => {};
 let ticking = 0;
+let before = "";
 
 const names = Object.keys(STEPS);
 $("steps").append(...names.map((name) => {
@@ -113,10 +114,11 @@ followTheme((now) => {
   if (source) $("view").src = source.replace(/theme=\w+/, `theme=${now}`);
 });
 
-/** Show one of the views; the others rest. */
+/** Show one of the views; the others rest. The focus follows, but for the first. */
 export function view(name) {
   for (const id of ["home", "job", "result"]) $(id).hidden = id !== name;
-  $(name).focus({ preventScroll: true });
+  if (before) $(name).focus({ preventScroll: true });
+  before = name;
 }
 
 function still(rests, failed) {
