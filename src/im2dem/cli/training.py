@@ -58,6 +58,11 @@ def train(
             recipe_of = extras.train_room("pix2pix.recipe").pix2pix_recipe
             run = extras.train_room("pix2pix.loop").train_pix2pix(recipe_of(table), _packs(data), out, reporter)
             best = f", best L1 {run.best['l1']:.4f} at step {run.best['step']}" if run.best else ""
+        elif resolved["kind"] == "colour":
+            if start is not None:
+                raise UsageError("--start is for relief recipes; the colour net learns from scratch")
+            recipe_of = extras.train_room("colour.recipe").colour_recipe
+            run, best = extras.train_room("colour.loop").train_colour(recipe_of(table), _packs(data), out, reporter), ""
         else:
             loop = extras.train_room("loop")
             run = loop.train(recipes.recipe_from_dict(table), find_training_data(data), out, reporter, start)

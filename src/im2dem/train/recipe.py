@@ -172,8 +172,12 @@ def complete(table: dict[str, Any]) -> dict[str, Any]:
         from .pix2pix.recipe import pix2pix_recipe
 
         return pix2pix_recipe(table).to_dict()
+    if kind == "colour":
+        from .colour.recipe import colour_recipe
+
+        return colour_recipe(table).to_dict()
     if kind != "relief":
-        raise UsageError(f"recipes are of the kind relief or pix2pix, not {kind!r}")
+        raise UsageError(f"recipes are of the kind colour, relief or pix2pix, not {kind!r}")
     plain: dict[str, Any] = json.loads(json.dumps(recipe_from_dict(table).to_dict()))  # lists, as in recipe.json
     return plain
 

@@ -64,6 +64,7 @@ def train_colour(
     real, rendered, held_out, sources = load_pools(data, recipe, device)
     sampler = Sampler(real, rendered, recipe)
     validator = Validator(next(pool for pool in (held_out, real, rendered) if len(pool)), recipe.crop_px)
+    journal.note_data((), [str(path.resolve()) for path in data])
     (out / "data.txt").write_text("\n".join(sources) + "\n", encoding="utf-8")
     run = ColourRun(recipe, device)
     if (out / CHECKPOINT).exists():

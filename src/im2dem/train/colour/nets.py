@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -136,7 +138,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 32, 64, 96, 128)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
         self.last = nn.Linear(widths[-1] + 6, 2 * VARIETY_SIZE)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,9 +156,7 @@ class PatchJudge(nn.Module):
     def __init__(self, channels: int, base: int) -> None:
         super().__init__()
         widths = (channels, base, 2 * base, 4 * base)
-        self.downs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.downs = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(widths))
         self.conv = spectral_norm(nn.Conv2d(widths[-1], widths[-1], 3, 1, 1))
         self.last = spectral_norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
         self.project = spectral_norm(nn.Linear(CONDITION_SIZE, widths[-1], bias=False))

@@ -50,9 +50,8 @@ class Validator:
         relief, light = see(run.ema.features, batch.dem, batch.condition)
         true = batch.rgb * batch.valid
         told, _ = run.encoder(true)
-        rows = []
-        for variety in (told, torch.zeros_like(told), self.variety):
-            rows.append(run.ema.paint(relief, light, batch.condition, variety, self.noise).clamp(0, 1))
+        varieties = (told, torch.zeros_like(told), self.variety)
+        rows = [run.ema.paint(relief, light, batch.condition, v, self.noise).clamp(0, 1) for v in varieties]
         scores = {
             "l1_told": float(colour_distance(rows[0], true, batch.valid)),
             "l1_plain": float(colour_distance(rows[1], true, batch.valid)),
