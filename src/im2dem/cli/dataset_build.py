@@ -12,6 +12,7 @@ from im2dem.core.errors import InputError, UsageError
 from im2dem.dataset.cells import SplitPlan
 from im2dem.dataset.encode import Recipe
 from im2dem.dataset.file_source import UNKNOWN_LICENCE, FileSource
+from im2dem.dataset.geoparquet import write_geoparquet
 from im2dem.dataset.resplit import resplit
 from im2dem.dataset.rules import REASONS, ChipRules
 from im2dem.dataset.store import Store
@@ -87,10 +88,19 @@ def from_pairs(
     tell(report, as_json)
 
 
-def info(folder: Folder, as_json: Json = False) -> None:
+def info(
+    folder: Folder,
+    geoparquet: Annotated[
+        Path | None, typer.Option(help="Write the index as GeoParquet, too: for GeoPandas, DuckDB, QGIS.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the GeoParquet file.")] = False,
+    as_json: Json = False,
+) -> None:
     """What a training set holds: chips by split, dropped ones by reason, sources, licences, shifts."""
     store = Store(folder)
     manifest = store.manifest()
+    if geoparquet is not None:
+        write_geoparquet(store, geoparquet, overwrite)
     metas = list(store.metas())
     shifts = [m["shift"] for m in metas if m.get("shift") and m["shift"]["is_sure"]]
     sizes = sorted((s["down_px"] ** 2 + s["right_px"] ** 2) ** 0.5 for s in shifts)

@@ -103,7 +103,7 @@ def _rows_of(batch: Any, wanted: Wanted) -> list[Row]:
     """Wanted rows of a batch; the key alone is turned into Python objects for the others."""
     keys = batch.column(wanted.key).to_pylist()
     chosen = [i for i, value in enumerate(keys) if value in wanted.values]
-    return list(batch.take(_module("pyarrow").array(chosen, "int64")).to_pylist()) if chosen else []
+    return list(batch.take(arrow_module("pyarrow").array(chosen, "int64")).to_pylist()) if chosen else []
 
 
 def _may_hold(group: Any, wanted: Wanted) -> bool:
@@ -119,7 +119,7 @@ def _may_hold(group: Any, wanted: Wanted) -> bool:
 
 @contextmanager
 def _table(url: str, patience: Patience) -> Iterator[Any]:
-    parquet, arrow = _module("pyarrow.parquet"), _module("pyarrow")
+    parquet, arrow = arrow_module("pyarrow.parquet"), arrow_module("pyarrow")
     try:
         footer, size = _footer(url, patience)
         with RangeFile(url, patience, size) as raw:
@@ -134,14 +134,20 @@ def _table(url: str, patience: Patience) -> Iterator[Any]:
 def _footer(url: str, patience: Patience) -> tuple[Any, int]:
     """A file's table of contents: some megabytes where rows are large and many, so once a process."""
     with RangeFile(url, patience) as raw:
-        return _module("pyarrow.parquet").read_metadata(raw), raw.size
+        return arrow_module("pyarrow.parquet").read_metadata(raw), raw.size
 
 
-def _module(name: str) -> Any:
+def arrow_module(name: str) -> Any:
+    """A module of Arrow, e.g. "pyarrow.parquet".
+
+    Raises
+    ------
+    MissingDependencyError
+        The extra is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingDependencyError(
-            f"reading Parquet files needs packages that are not installed ({error.name}); run: "
-            "pip install 'im2dem[data]'"
+            f"Parquet files need a package that is not installed ({error.name}); run: pip install 'im2dem[data]'"
         ) from error
