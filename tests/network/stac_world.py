@@ -4,6 +4,8 @@ side      640 px of 10 m in UTM 32N, south of the Alps; the height model is in d
 picture   reflectance known at every place: see `reflectance_at`
 dates     2023-01-10 low sun, clear; 2023-06-15 high sun, clouds in the north; 2023-07-20 clear, high sun
           2023-06-15 exists in two baselines (05.00 is right, 02.14 is the older one and says otherwise)
+others    2023-07-20 again as Earth Search has it (own names, offset taken out); a Landsat scene of that day with cloud
+          in the north, by bit 3; AW3D30 in whole metres
 """
 
 from __future__ import annotations
@@ -96,6 +98,28 @@ def draw_world(folder: Path, side: int = SIDE) -> None:
     for band in BANDS:
         write_cog(folder / f"s2/20230615-old/{band}.tif", old, grid, f"EPSG:{EPSG}", 0)
     draw_dem(folder, side)
+    draw_others(folder, side)
+
+
+def draw_others(folder: Path, side: int = SIDE) -> None:
+    """The same place in other collections."""
+    grid = Affine(GSD, 0, LEFT, 0, -GSD, TOP)
+    x, y = pixel_centres(grid, (side, side))
+    names = {"B04": "red", "B03": "green", "B02": "blue"}
+    for band, name in names.items():
+        dn = np.rint(reflectance_at(x, y, "20230720", band) * 10_000).astype(np.uint16)
+        write_cog(folder / f"es/{name}.tif", dn, grid, f"EPSG:{EPSG}", 0)
+    coarse = Affine(30, 0, LEFT, 0, -30, TOP)
+    x, y = pixel_centres(coarse, (side // 3, side // 3))
+    for band, name in names.items():
+        dn = np.rint((reflectance_at(x, y, "20230720", band) + 0.2) / 2.75e-5).astype(np.uint16)
+        write_cog(folder / f"landsat/{name}.tif", dn, coarse, f"EPSG:{EPSG}", 0)
+    quality = np.full((side // 3, side // 3), 1 << 6, dtype=np.uint16)
+    quality[: round(side * 0.28 / 3)] = 1 << 3
+    write_cog(folder / "landsat/qa_pixel.tif", quality, coarse, f"EPSG:{EPSG}", 1)
+    with rasterio.open(folder / "dem/tile.tif") as file:
+        heights = np.rint(file.read(1)).astype(np.int16)
+        write_cog(folder / "aw3d30/tile.tif", heights, file.transform, "EPSG:4326", None)
 
 
 def draw_dem(folder: Path, side: int = SIDE) -> None:
@@ -172,6 +196,21 @@ def items(url: str, side: int = SIDE) -> list[dict[str, Any]]:
             out.append(item("sentinel-2-l2a", f"S2A_MSIL2A_{date}_N0214", when, old, said, side))
     dem = {"data": f"{url}/dem/tile.tif"}
     out.append(item("cop-dem-glo-30", "tile", "2021-04-22T00:00:00Z", dem, {"gsd": 30}, side))
+    when = "2023-07-20T10:16:21Z"
+    said = {
+        "platform": "sentinel-2a", "grid:code": "MGRS-32TMR", "s2:processing_baseline": "05.09", "eo:cloud_cover": 1.0,
+        "view:sun_azimuth": 145.0, "view:sun_elevation": 62.0, "earthsearch:boa_offset_applied": True,
+    }  # fmt: skip
+    files = {name: f"{url}/es/{name}.tif" for name in ("red", "green", "blue")}
+    files["scl"] = f"{url}/s2/20230720/SCL.tif"
+    out.append(item("earth-search-l2a", "S2A_32TMR_20230720_0_L2A", when, files, said, side))
+    said = {
+        "platform": "landsat-9", "landsat:wrs_path": "194", "landsat:wrs_row": "028", "eo:cloud_cover": 9.0,
+        "view:sun_azimuth": 145.0, "view:sun_elevation": 62.0,
+    }  # fmt: skip
+    files = {name: f"{url}/landsat/{name}.tif" for name in ("red", "green", "blue", "qa_pixel")}
+    out.append(item("landsat-c2-l2", "LC09_L2SP_194028_20230720_02_T1", when, files, said, side))
+    out.append(item("alos-dem", "N045E007", when, {"data": f"{url}/aw3d30/tile.tif"}, {"gsd": 30}, side))
     return out
 
 

@@ -293,6 +293,59 @@ def test_the_picture_of_a_height_model(world, catalog, tmp_path):
         assert np.abs(picture.data[k] - stac_world.reflectance_at(x, y, "20230110", band)).max() < 0.6e-4
 
 
+def test_earth_search_says_other_names_and_has_taken_the_offset_out(world, area, tmp_path):
+    from im2dem.io.stac_catalogs import EARTH_SEARCH
+
+    # Its collection has the name of the Planetary Computer's; on one server they need two.
+    pictures = replace(EARTH_SEARCH.picture("sentinel-2"), collection="earth-search-l2a")
+    there = replace(EARTH_SEARCH, url=world.url, pictures={"sentinel-2": pictures})
+    report = build_area(StacSource(there, patience=PATIENCE), area, tmp_path / "set", PLAN)
+    assert check_truth(tmp_path / "set") == report.counts["kept"] == CHIPS
+    assert world.count("/es/") > 0
+    assert world.count("/token/") == 0
+    with pytest.raises(ValueError, match="not of landsat"):
+        StacSource(there, image="landsat")
+
+
+def test_landsat_at_30_m_with_its_own_scale_and_quality_bits(build, tmp_path):
+    plan = PlanOptions(size_px=32, gsd_m=30.0)  # the same chips on the ground
+    report = build(plan=plan, image="landsat", dem="aw3d30")
+    assert report.counts == {"cloud": 2, "kept": CHIPS - 2}
+    assert verify(tmp_path / "set") == []
+    for meta in Store(tmp_path / "set").metas():
+        with rasterio.open(tmp_path / "set/pairs" / meta["name"] / "dem.tif") as file:
+            x, y = stac_world.pixel_centres(file.transform, file.shape)
+            # Whole metres, and the interpolation between them.
+            assert np.abs(file.read(1) - stac_world.height_at(x, y)).max() < 0.5 + DEM_TOLERANCE_M
+            assert file.tags()["VERTICAL_DATUM"] == "EGM96"
+        with rasterio.open(tmp_path / "set/pairs" / meta["name"] / "rgb.tif") as file:
+            scale = meta["picture"]["scale"]
+            got = file.read() * scale + meta["picture"]["offset"]
+        for band, values in zip(stac_world.BANDS, got, strict=True):
+            true = np.minimum(stac_world.reflectance_at(x, y, "20230720", band), 254 * scale)
+            assert np.abs(values - true).max() < 0.5 * scale + 2.75e-5
+        assert (meta["image"], meta["dem"], meta["gsd_m"]) == ("landsat", "alos-dem", 30.0)
+        assert "Geological Survey" in meta["licence"]
+
+
+@pytest.mark.slow
+def test_blocks_on_a_cluster_of_two_workers(world, build, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
+    plan = replace(PLAN, memory_mb=0.5)  # one chip a block
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        options = BuildOptions(Recipe(split=SplitPlan(cell_km=1.0, buffer_m=200.0, shares=(0.3, 0.3))),
+                               scheduler=cluster.scheduler_address)  # fmt: skip
+        report = build("far", options, plan)
+        assert report.counts == {"kept": CHIPS}
+        assert build("far", options, plan).done_before == CHIPS
+    build("near", plan=plan)
+    assert check_truth(tmp_path / "far") == CHIPS
+    # The same files to the byte, whoever worked on them.
+    assert (tmp_path / "far/index.csv").read_bytes() == (tmp_path / "near/index.csv").read_bytes()
+    with pytest.raises(RemoteError, match="no Dask scheduler answers"):
+        build("none", replace(options, scheduler="tcp://127.0.0.1:9"), plan)
+
+
 def test_server_and_world_are_what_they_seem(world: FaultyServer):
     assert world.count("/") == 0
     assert not world.faults
