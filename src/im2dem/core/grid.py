@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
@@ -160,7 +161,7 @@ class Grid:
             factor = math.degrees(crs.axis_info[0].unit_conversion_factor)
             return x * factor, y * factor
         try:
-            lon, lat = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
+            lon, lat = _to_lonlat(str(self.crs), threading.get_ident()).transform(x, y)
         except ProjError:
             return None
         return (lon, lat) if math.isfinite(lon) and math.isfinite(lat) else None
@@ -225,3 +226,11 @@ class Grid:
         """Direction of "up" in the picture, degrees clockwise from the north of the grid: 0 when north is up."""
         t = self.transform
         return math.degrees(math.atan2(-t.b, -t.e)) % 360.0 if self.crs is not None else 0.0
+
+
+@lru_cache(maxsize=256)
+def _to_lonlat(crs: str, thread: int) -> Transformer:
+    """Making one takes a thousand times as long as using it; PROJ's are not shared by threads."""
+    del thread
+    its = CRS.from_user_input(crs)
+    return Transformer.from_crs(its, its.geodetic_crs, always_xy=True)
