@@ -119,3 +119,24 @@ def test_a_refused_body_is_drained_within_reason():
 
     asyncio.run(drain(endless(), 50_000, 5.0))
     assert 50 <= len(seen) <= 52
+
+
+def test_a_body_that_drips_is_refused(tmp_path):
+    async def drops():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.02)
+
+    async def whole(chunks):
+        folder = tmp_path / "job"
+        folder.mkdir()
+        await receive(chunks, "image/png", {}, folder, Limits(seconds=0.2))
+
+    async def png_drops():
+        yield PNG
+        async for drop in drops():
+            yield drop
+
+    with pytest.raises(RefusedError, match="send the picture again") as caught:
+        asyncio.run(whole(png_drops()))
+    assert caught.value.status == 408

@@ -151,9 +151,15 @@ class JobStore:
         self._db.executescript(_TABLE)
 
     def put(self, job: Job) -> None:
-        """Remember a job, new or changed."""
+        """Remember a job, new or changed.
+
+        Raises
+        ------
+        OutputError
+            The disk does not take it.
+        """
         body = json.dumps(asdict(job), default=str)
-        self._db.execute(
+        self._change(
             "insert into jobs (id, state, created, finished, body) values (?, ?, ?, ?, ?) on conflict (id) do update "
             "set state = excluded.state, finished = excluded.finished, body = excluded.body",
             (job.id, job.state.value, job.created, job.finished, body),
@@ -164,12 +170,18 @@ class JobStore:
         return [_job(row[0]) for row in self._db.execute("select body from jobs order by created, id")]
 
     def forget(self, job_id: str) -> None:
-        """Strike a job out; a second time does nothing."""
-        self._db.execute("delete from jobs where id = ?", (job_id,))
+        """Strike a job out; a second time does nothing. Raises as `put`."""
+        self._change("delete from jobs where id = ?", (job_id,))
 
     def close(self) -> None:
         """Give the file free."""
         self._db.close()
+
+    def _change(self, words: str, values: tuple[Any, ...]) -> None:
+        try:
+            self._db.execute(words, values)
+        except sqlite3.Error as error:
+            raise OutputError(f"the table of jobs cannot be written ({error}); is the server's disk full?") from error
 
 
 def _job(body: str) -> Job:

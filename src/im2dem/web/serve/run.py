@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,8 +14,6 @@ from im2dem.core.errors import UsageError
 from .app import Application
 from .options import ServeOptions
 from .process import COMMAND
-
-log = logging.getLogger("im2dem")
 
 _GRACE_S = 5
 _KEEP_ALIVE_S = 15
@@ -52,20 +51,21 @@ def serve(options: ServeOptions, ready: Callable[[str], None], command: Sequence
     ready(address(options.host, listener.getsockname()[1]))
     try:
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        log.info("ended")
     finally:
         listener.close()
 
 
 def make_server(application: Application) -> Any:
-    """The web server around an application; `handle_exit` lets listeners go, so that it can end."""
+    """The web server around an application; a signal lets listeners go, so that it can end."""
     import uvicorn
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
+            # Not uvicorn's own, which raises the signal again afterwards: being ended is how a server ends well.
+            del frame
             application.runner.hang_up()
-            super().handle_exit(sig, frame)
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            self.should_exit = True
 
     config = uvicorn.Config(
         application.asgi,

@@ -156,7 +156,11 @@ class Runner:
             os.replace(folder, self.folder(job.id))
         except OSError as error:
             raise OutputError(f"the picture cannot be kept ({error.strerror}); try again later") from error
-        self._keep(job)
+        try:
+            self._keep(job)
+        except OutputError:
+            shutil.rmtree(self.folder(job.id), ignore_errors=True)
+            raise
         self._enqueue(job)
         self.metrics.accepted(job)
 
@@ -244,7 +248,7 @@ class Runner:
                 job = self._jobs.get(self._queue.popleft()) if self._queue else None
                 if job is not None:
                     process, spare = spare, None
-                    await self._attempt(job, process)
+                    await self._attempt_whatever_happens(job, process)
         finally:
             if spare is not None:
                 await spare.kill()
@@ -255,6 +259,18 @@ class Runner:
         fresh = JobProcess(self._command, self.options.data)
         await fresh.start()
         return fresh
+
+    async def _attempt_whatever_happens(self, job: Job, process: JobProcess) -> None:
+        """One job that cannot be brought to its end (the table's disk is full) must not end the worker."""
+        try:
+            await self._attempt(job, process)
+        except Exception:
+            log.exception("job %s", job.id)
+            await process.kill()
+            self._changed(
+                job.ended(time.time(), Failure("output", "the server cannot write to its disk; try again later"))
+            )
+            await asyncio.sleep(_RESPAWN_S)
 
     async def _attempt(self, job: Job, process: JobProcess) -> None:
         job = replace(job, state=State.RUNNING, started=time.time(), attempts=job.attempts + 1, notes=())

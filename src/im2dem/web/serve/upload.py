@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,12 +65,12 @@ async def receive(
     folder
         There, empty, and this job's own.
     limits
-        Of size.
+        Of size, and of time: as long as a job.
 
     Raises
     ------
     RefusedError
-        400 (no form, no picture, broken off), 408 (a pause of 30 seconds), 413 (too large), 415 (not an allowed
+        400 (no form, no picture, broken off), 408 (a pause of 30 seconds, or too slow), 413 (too large), 415 (another
         format).
     """
     path = folder / _PART
@@ -79,13 +80,13 @@ async def receive(
         name = fields.pop("name", None)
         if content_type.split(";")[0].strip().lower() == _MULTIPART:
             form = _Form(content_type, sink)
-            async for chunk in _steady(chunks):
+            async for chunk in _steady(chunks, limits.seconds):
                 form.feed(chunk)
             form.finish()
             name, fields = form.fields.pop("name", None) or form.file_name or name, {**fields, **form.fields}
         else:
             _refuse_form(content_type)
-            async for chunk in _steady(chunks):
+            async for chunk in _steady(chunks, limits.seconds):
                 sink.write(chunk)
         ending = sink.finish()
         await asyncio.to_thread(_to_disk, file)
@@ -117,16 +118,16 @@ def _to_disk(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-async def _steady(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, unless nothing comes for a while: a connection that sleeps holds a place in the queue."""
+async def _steady(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """The chunks, unless they pause or take too long: a connection that sleeps or drips holds a place in the queue."""
+    end = time.monotonic() + seconds
     while True:
         try:
-            async with asyncio.timeout(_PAUSE_S):
+            async with asyncio.timeout(min(_PAUSE_S, max(0.0, end - time.monotonic()))):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise RefusedError(
-                HTTPStatus.REQUEST_TIMEOUT, f"nothing came for {_PAUSE_S:g} seconds; send the picture again"
-            ) from None
+            slow = f"nothing came for {_PAUSE_S:g} seconds, or not all within {seconds:g}"
+            raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, f"{slow}; send the picture again") from None
         if chunk is None:
             return
         yield chunk

@@ -5,6 +5,7 @@ import { ago, state, takes } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY_MS = 4000;
+const MOST = 50;
 let timer = 0;
 let limits = null;
 
@@ -78,7 +79,7 @@ function list(jobs, open, refresh, complain) {
   $("recent").hidden = jobs.length === 0;
   const held = document.activeElement?.closest?.("#list li")?.dataset;
   const heldButton = document.activeElement?.tagName === "BUTTON";
-  $("list").replaceChildren(...jobs.map((job) => row(job, open, refresh, complain)));
+  $("list").replaceChildren(...jobs.slice(0, MOST).map((job) => row(job, open, refresh, complain)));
   const again = held && $("list").querySelector(`[data-id="${held.id}"] ${heldButton ? "button" : "a"}`);
   again?.focus({ preventScroll: true });
 }
