@@ -30,8 +30,10 @@ _NOISES = (1e-3, 0.03, 0.1, 1.0)
 _KINDS = ((1.0, False, 0.8), (0.3, False, 0.05), (0.1, False, 0.05), (0.3, True, 0.05), (0.1, True, 0.05))
 _SCALES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32]) / 8
 _STEPS = np.array([-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
-# Of shipped weights on places that they had not seen: the picture is of no use, or its scale is about this, or odd.
-_USELESS, _SCALE_MEAN, _SCALE_SPREAD, _ODD = 0.6, 0.7, 0.4, 0.02
+# Of shipped weights on validation tiles: how often the picture was of no use and what the scale was otherwise, by the
+# ratio of the net's own sigma to the spread of its heights. Now and then the scale is odd.
+_RATIOS, _USELESS, _SCALE_MEAN = (0.4, 0.7, 1.0, 1.5), (0.2, 0.35, 0.55, 0.8), (0.9, 0.8, 0.65, 0.4)
+_USUAL_RATIO, _SCALE_SPREAD, _ODD = 1.05, 0.35, 0.02
 _LEAST_WEIGHT = 0.01
 _MOST_MEMBERS = 6
 _OUTLIER = 6.0  # leave-one-out standard deviations
@@ -103,6 +105,9 @@ class FieldOptions:
         Side of the scene, units of the coordinates; default: that of the points.
     unit_known
         Whether the prediction is in metres; otherwise its scale is looked for about the ratio of the spreads.
+    doubt
+        Standard deviation that the prediction claims over the spread of its heights, >= 0: what the picture is worth
+        before any point is looked at. Default: nobody knows.
 
     Raises
     ------
@@ -112,6 +117,7 @@ class FieldOptions:
 
     extent: float | None = None
     unit_known: bool = True
+    doubt: float | None = None
 
     def __post_init__(self) -> None:
         if self.extent is not None and not self.extent > 0:
@@ -178,7 +184,7 @@ def fit_field(
     noise = np.ones(len(p)) if sigma is None else np.asarray(sigma, np.float64) ** 2
     noise = noise / np.exp(np.mean(np.log(noise)))
     extent = options.extent or float(np.ptp(xy, axis=0).max()) or 1.0
-    prior = _ScalePrior.of(p, z, options.unit_known)
+    prior = _ScalePrior.of(p, z, options)
 
     def average() -> tuple[list[_Member], Float]:
         return _average(xy[chosen], p[chosen], z[chosen], noise[chosen], (extent, prior))
@@ -212,16 +218,22 @@ def fit_field(
 
 @dataclass(frozen=True)
 class _ScalePrior:
-    """What the scale is worth before any point is looked at: 0, or about `unit`; None: only 0 makes sense."""
+    """What the scale is worth before any point is looked at: 0, or about `mean` times `unit`; None: only 0."""
 
     unit: float | None
+    useless: float = 1.0
+    mean: float = 0.0
 
     @classmethod
-    def of(cls, pred: Float, truth: Float, unit_known: bool) -> _ScalePrior:
+    def of(cls, pred: Float, truth: Float, options: FieldOptions) -> _ScalePrior:
         size = float(np.abs(pred - pred.mean()).max())
         if size <= 1e-6 * max(1e-300, float(np.abs(pred).max())):
             return cls(None)
-        return cls(1.0 if unit_known else max(float(truth.std() / pred.std()), 1e-12))
+        doubt = _USUAL_RATIO if options.doubt is None else options.doubt
+        useless, mean = (float(np.interp(doubt, _RATIOS, values)) for values in (_USELESS, _SCALE_MEAN))
+        if options.unit_known:
+            return cls(1.0, useless, mean)
+        return cls(max(float(truth.std() / pred.std()), 1e-12), useless, mean)
 
     def shares(self, likely: float, width: float) -> tuple[Float, Float]:
         """Scales to try, closer together about the one that the points say, and the logarithm of their worth."""
@@ -229,11 +241,11 @@ class _ScalePrior:
             return np.zeros(1), np.zeros(1)
         near = likely + width * _STEPS
         scales = np.unique(np.concatenate([_SCALES, near[near > 0] / self.unit]))
-        usual = np.exp(-0.5 * ((scales - _SCALE_MEAN) / _SCALE_SPREAD) ** 2) / (_SCALE_SPREAD * math.sqrt(2 * math.pi))
+        usual = np.exp(-0.5 * ((scales - self.mean) / _SCALE_SPREAD) ** 2) / (_SCALE_SPREAD * math.sqrt(2 * math.pi))
         # And a wide tail: many points may say any scale.
         density = (1 - _ODD) * usual + _ODD * np.exp(-scales / 2) / 2 + 1e-9
-        worth = (1 - _USELESS) * density * np.gradient(scales)
-        return self.unit * np.append(scales, 0.0), np.log(np.append(worth, _USELESS))
+        worth = (1 - self.useless) * density * np.gradient(scales)
+        return self.unit * np.append(scales, 0.0), np.log(np.append(worth, self.useless))
 
 
 class _Member:

@@ -211,7 +211,17 @@ class Anchored:
         return self.line.weights
 
     def _field_options(self) -> FieldOptions:
-        return FieldOptions(float(max(self.shape)), self.anchor.grid.gsd_m is not None)
+        """With what the net itself says of its heights: sigma over spread, of a sample of rows."""
+        count, moments = 0, np.zeros(3)
+        for start in range(0, self.shape[0], _STRIP_PX):
+            height, sigma = self.shelf.rows(start, start + 1)[:, 0].astype(np.float64)
+            height, sigma = height[np.isfinite(height)], sigma[np.isfinite(height)]
+            count += height.size
+            moments += (height.sum(), height @ height, sigma @ sigma)
+        mean, square, variance = moments / max(count, 1)
+        spread = square - mean**2
+        doubt = math.sqrt(variance / spread) if spread > 0 else None
+        return FieldOptions(float(max(self.shape)), self.anchor.grid.gsd_m is not None, doubt)
 
     def _without_outliers(self, fit: ResidualField, known: _Known) -> Float:
         for k in fit.outliers:

@@ -249,7 +249,7 @@ def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[
     size = pixel_size_m(pair, grid, grid.window, options.scene)
     gsd_m = None if size is None else math.sqrt(size[0] * size[1])
     known = {**pair.meta, "name": pair.name, "grid": grid, "pixel_size_m": size, "gsd_m": gsd_m}
-    pred, _ = predict(image, known)
+    pred, sigma = predict(image, known)
     z = np.where(np.isfinite(image).all(axis=0) & np.isfinite(pred), z, np.nan)
     windows = _tiles(grid, z, options)
     for factor in options.factors:
@@ -260,7 +260,9 @@ def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[
     for count in options.points:
         for at in windows:
             seed = zlib.crc32(f"{pair.name} {at[0].start} {at[1].start} {count}".encode(), options.scene.seed)
-            answers = _from_points(z[at], pred[at], count, np.random.default_rng(seed))
+            answers = _from_points(
+                z[at], pred[at], None if sigma is None else sigma[at], count, np.random.default_rng(seed)
+            )
             yield from _scored((f"A4({count})", pair.name), answers, z[at], size)
 
 
@@ -285,7 +287,9 @@ def _from_cells(z: Float, pred: NDArray[np.floating], factor: int) -> dict[str, 
     return {"bicubic": (upsample(cells, factor, shape), None), "fusion": (height, sigma)}
 
 
-def _from_points(z: Float, pred: NDArray[np.floating], count: int, rng: np.random.Generator) -> dict[str, Answer]:
+def _from_points(
+    z: Float, pred: NDArray[np.floating], sigma: NDArray[np.floating] | None, count: int, rng: np.random.Generator
+) -> dict[str, Answer]:
     """The reference first. The known pixels count too: they are few, and every method has them."""
     rows, cols = np.nonzero(np.isfinite(z))
     chosen = rng.choice(len(rows), count, replace=False)
@@ -298,7 +302,9 @@ def _from_points(z: Float, pred: NDArray[np.floating], count: int, rng: np.rando
         answers["thin plate"] = (plate.reshape(z.shape), None)
     except np.linalg.LinAlgError:  # all points on one line
         pass
-    fit = fit_field(xy, pred[row, col].astype(np.float64), known, None, FieldOptions(float(max(z.shape))))
+    doubt = None if sigma is None else float(np.sqrt(np.nanmean(sigma**2)) / max(float(np.nanstd(pred)), 1e-9))
+    options = FieldOptions(float(max(z.shape)), doubt=doubt)
+    fit = fit_field(xy, pred[row, col].astype(np.float64), known, None, options)
     flat = np.nan_to_num(pred.ravel().astype(np.float64))
     added, spread = fit.at(everywhere, flat)
     height = fit.shift + fit.scale * flat + added
