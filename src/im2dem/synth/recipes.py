@@ -247,17 +247,6 @@ def make_tile(recipe: str, lattice: Lattice, seed: int) -> NDArray[np.float32]:
     return shape_tile(recipe, lattice, seed).dem
 
 
-def terrain_source(recipe: str, seed: int, size_px: int = 1024, gsd_m: float | None = None) -> NDArray[np.float32]:
-    """A landscape as a plain array, for training pictures; pixel size `gsd_m`, default the recipe's own.
-
-    Returns
-    -------
-    Heights, shape (size_px, size_px), metres.
-    """
-    step_m = find_recipe(recipe).gsd_m if gsd_m is None else gsd_m
-    return make_terrain(recipe, Lattice((size_px, size_px), step_m), seed)
-
-
 def masks(
     dem: NDArray[np.floating[Any]], gsd_m: float, start: NDArray[np.floating[Any]] | None = None
 ) -> dict[str, NDArray[np.float32]]:
