@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -15,9 +16,31 @@ from numpy.typing import NDArray
 
 from im2dem.core.grid import Grid, Window
 from im2dem.core.raster import Raster
+from im2dem.runtime.card import ModelCard
 
 RGB = ("red", "green", "blue")
 METRES = "EPSG:32633"
+
+
+def toy_card(**differing: Any) -> ModelCard:
+    """The card of a small net for tests, but for what differs."""
+    card = ModelCard(
+        name="toy",
+        version="1",
+        created="2024-05-01",
+        direction="image-to-dem",
+        bands=RGB,
+        tile_px=64,
+        overlap_px=16,
+        onnx="model.onnx",
+        sha256="0" * 64,
+        licence="Apache-2.0",
+        height_kind="relative shape with amplitude guess",
+        dem_kind="DSM",
+        gsd_range_m=(10.0, 90.0),
+        scaling={"percentiles": [1.0, 99.0]},
+    )
+    return replace(card, **differing)
 
 
 def picture(data: NDArray[np.floating], gsd_m: float = 10.0) -> Raster:

@@ -9,24 +9,17 @@ from affine import Affine
 from scipy.ndimage import gaussian_filter
 
 import drawing
+from fakes import toy_card
 from im2dem.cli.app import run
-from im2dem.runtime.card import ModelCard, file_sha256, save_card
+from im2dem.runtime.card import file_sha256, save_card
 
 onnx = pytest.importorskip("onnx")
 
-CARD = ModelCard(
+CARD = toy_card(
     name="guided-toy",
-    version="1",
-    created="2024-05-01",
-    direction="image-to-dem",
-    bands=("red", "green", "blue"),
     tile_px=128,
     overlap_px=32,
-    onnx="model.onnx",
-    sha256="0" * 64,
-    licence="Apache-2.0",
     height_kind="absolute with a prior",
-    dem_kind="DSM",
     gsd_range_m=(5.0, 90.0),
     scaling={"percentiles": [0.0, 100.0]},
     inputs=("image", "condition", "guide"),

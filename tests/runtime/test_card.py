@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from fakes import toy_card
 from im2dem.core.errors import ModelError, ModelNotFoundError, OutputError
 from im2dem.runtime.card import (
     ModelCard,
@@ -14,21 +15,9 @@ from im2dem.runtime.card import (
     verified_onnx,
 )
 
-CARD = ModelCard(
-    name="toy",
-    version="1",
-    created="2024-05-01",
-    direction="image-to-dem",
-    bands=("red", "green", "blue"),
+CARD = toy_card(
     tile_px=256,
     overlap_px=32,
-    onnx="model.onnx",
-    sha256="0" * 64,
-    licence="Apache-2.0",
-    height_kind="relative shape with amplitude guess",
-    dem_kind="DSM",
-    gsd_range_m=(10.0, 90.0),
-    scaling={"percentiles": [1.0, 99.0]},
     training_data=("drawn in a test",),
     metrics={"validation": {"skill": 0.3}},
     limits=("knows nothing",),

@@ -6,29 +6,14 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from fakes import toy_card
 from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
-from im2dem.runtime.card import ModelCard, file_sha256, save_card
+from im2dem.runtime.card import file_sha256, save_card
 from im2dem.runtime.session import Condition, OnnxModel
 
 onnx = pytest.importorskip("onnx")
 
-CARD = ModelCard(
-    name="toy",
-    version="1",
-    created="2024-05-01",
-    direction="image-to-dem",
-    bands=("red", "green", "blue"),
-    tile_px=64,
-    overlap_px=16,
-    onnx="model.onnx",
-    sha256="0" * 64,
-    licence="Apache-2.0",
-    height_kind="relative shape with amplitude guess",
-    dem_kind="DSM",
-    gsd_range_m=(10.0, 90.0),
-    scaling={"percentiles": [1.0, 99.0]},
-    sigma_scale=1.5,
-)
+CARD = toy_card(sigma_scale=1.5)
 
 
 def write_model(folder, *, condition="optional", output="relief", broken_shape=False):
