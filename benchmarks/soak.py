@@ -168,7 +168,8 @@ class ClientThread(threading.Thread):
                 break
             if job["state"] == "failed":
                 code = job["failure"]["code"]
-                if (deed == "broken") == (code == "input"):
+                # A good picture may fail only because its process or its server was killed again and again.
+                if code in (("input",) if deed == "broken" else ("crashed", "interrupted")):
                     return f"told failed: {code}"
                 break
             time.sleep(self.dice.uniform(0.1, 0.5))

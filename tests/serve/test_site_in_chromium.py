@@ -195,7 +195,7 @@ def test_a_token_is_typed_once(visit):
 @pytest.mark.parametrize("window", [(1280, 800), (390, 844), (320, 568)])
 def test_nothing_is_cut_off_and_everything_has_a_name(visit, window):
     page, client = visit(window=window)
-    client.until(client.send("a-very-long-name-without-any-place-to-break-it-at-all-" + "x" * 60 + ".png").json["id"])
+    client.until(client.send("babbling.a-very-long-name-without-any-place-to-break-it-" + "x" * 60 + ".png").json["id"])
     page.reload()
     page.wait_for_selector("#list li")
     unnamed = "[...document.querySelectorAll('button, a, input, summary, iframe')].filter(e => e.checkVisibility() && !(e.innerText?.trim() || e.ariaLabel || e.title || e.labels?.length)).length"  # noqa: E501
@@ -209,7 +209,8 @@ def test_nothing_is_cut_off_and_everything_has_a_name(visit, window):
     assert page.evaluate(wide)
     assert page.evaluate(unnamed) == 0
     right = "e => e.getBoundingClientRect().right <= innerWidth && e.getBoundingClientRect().left >= 0"
-    for name in ("#save-dem", "#save-json", "#delete"):
+    page.click("#result-notes summary")
+    for name in ("#save-dem", "#save-json", "#delete", "#result-notes ul"):
         assert page.eval_on_selector(name, right), name
 
 

@@ -123,6 +123,19 @@ def test_every_format_that_is_let_in_is_read(tmp_path, monkeypatch, ending):
         assert (tmp_path / name).stat().st_size > 0
 
 
+def wrong_offsets():
+    """A TIFF whose strip offsets are of a type that none can have: GDAL complains late, and rasterio under a name of
+    its own."""
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="GTiff", width=48, height=40, count=3, dtype="uint8", crs="EPSG:32634",
+                         transform=drawing.UTM_TRANSFORM) as file:  # fmt: skip
+            file.write(drawing.colours(40, 48))
+        data = bytearray(memory.getbuffer())
+    at = data.index(struct.pack("<H", 273))  # the tag StripOffsets; its type follows
+    data[at + 2 : at + 4] = struct.pack("<H", 2)  # text
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     "picture",
     [
@@ -132,11 +145,12 @@ def test_every_format_that_is_let_in_is_read(tmp_path, monkeypatch, ending):
         b"\xff\x4f\xff\x51" + bytes(99),
         b"RIFF\x10\0\0\0WEBPVP8 " + bytes(50),
         b"\xff\xd8\xff\xe0" + bytes(50),
+        wrong_offsets(),
         png_header(900, 1),
         png_header(900, 900)[:60],
         png_header(900, 900),  # complete, but with a thousandth of its pixels
     ],
-    ids=["tif", "vrt", "jp2", "j2k", "webp", "jpg", "line", "cut png", "short png"],
+    ids=["tif", "vrt", "jp2", "j2k", "webp", "jpg", "offsets", "line", "cut png", "short png"],
 )
 def test_broken_pictures_are_told_failed(tmp_path, monkeypatch, picture):
     failure = done_here(tmp_path, picture, monkeypatch)[-1]["failure"]

@@ -19,7 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from im2dem.core.errors import Im2DemError, InputError, OutputError, UsageError
+from im2dem.core.errors import InputError, OutputError, UsageError
+from im2dem.io.environment import damaged
 from im2dem.pipeline.predict import Prediction, predict_file
 from im2dem.web.page import PageOptions
 from im2dem.web.view import view
@@ -36,6 +37,12 @@ _LIFELINE_CUT = 7
 _EVERY_S = 0.1
 # How the libraries below say that there is none left: C++, GDAL, the network's runtime.
 _NO_MEMORY = re.compile(r"bad_alloc|cannot allocate|failed to allocate|out of memory", re.IGNORECASE)
+_CODES: dict[type[Exception], str] = {
+    TooManyPixelsError: "pixels",  # before what it is a kind of
+    InputError: "input",
+    UsageError: "usage",
+    OutputError: "output",
+}
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -67,9 +74,9 @@ def do(order: dict[str, Any], tell: Tell) -> None:
     try:
         work(order, tell)
     except Exception as error:
-        if not isinstance(error, Im2DemError):
+        code, message = failure_of(error, order["picture"])
+        if code == "internal":
             traceback.print_exc()
-        code, message = _why(error)
         tell({"failure": {"code": code, "message": _for_people(message, order["picture"], order["name"])}})
     finally:
         logging.getLogger("im2dem").removeHandler(notes)
@@ -170,24 +177,28 @@ def _end_with_server() -> None:
     os._exit(_LIFELINE_CUT)
 
 
-def _why(error: BaseException) -> tuple[str, str]:
+def failure_of(error: Exception, picture: str) -> tuple[str, str]:
+    """Code and message of an error, for the person whose picture it is.
+
+    Parameters
+    ----------
+    error
+        What ended the work.
+    picture
+        Name of the picture's file.
+    """
     root: BaseException | None = error
     while root is not None:
         if isinstance(root, MemoryError) or _NO_MEMORY.search(str(root)):
-            return (
-                "memory",
-                "the job needs more memory than one may have here; crop the picture or make it coarser",
-            )
+            return "memory", "the job needs more memory than one may have here; crop the picture or make it coarser"
         root = root.__cause__
-    for kind, code in (
-        (TooManyPixelsError, "pixels"),
-        (InputError, "input"),
-        (UsageError, "usage"),
-        (OutputError, "output"),
-    ):
-        if isinstance(error, kind):
-            return code, str(error)
-    return "internal", "something went wrong inside im2dem; the server's log has the details"
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "internal")
+    if code != "internal":
+        return code, str(error)
+    # GDAL's own complaints about a damaged file, which rasterio raises under names that are not its public ones.
+    if type(error).__module__.partition(".")[0] == "rasterio":
+        return "input", str(damaged(picture, error))
+    return code, "something went wrong inside im2dem; the server's log has the details"
 
 
 if __name__ == "__main__":
