@@ -62,7 +62,7 @@ def test_the_queue_names_recipes_that_are_there_and_keys_that_they_have(tmp_path
     pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
     from im2dem.train.recipe import complete, read_table
 
-    queue = script("queue")
+    runner = script("work_off")
     runs = tomllib.loads((RECIPES / "queues" / "gpu.toml").read_text())
     packs = tmp_path / "packs"
     packs.mkdir()
@@ -70,8 +70,8 @@ def test_the_queue_names_recipes_that_are_there_and_keys_that_they_have(tmp_path
         (packs / f"{name}.npz").touch()
     for name, run in runs.items():
         complete(read_table(RECIPES / run["recipe"], run.get("set")))
-        line = queue.command(name, run, tmp_path)
+        line = runner.command(name, run, tmp_path)
         assert any("val-b" in part for part in line) == (name != "pix2pix")
         assert any("restricted" in part for part in line) == (name == "research")
     with pytest.raises(SystemExit, match="no pack"):
-        queue.command("none", {"recipe": "relief.toml", "data": ["other-*"]}, tmp_path)
+        runner.command("none", {"recipe": "relief.toml", "data": ["other-*"]}, tmp_path)

@@ -1,6 +1,6 @@
 """Runs of a queue, some at a time, until the time is over: for a lent machine whose clock runs.
 
-    python recipes/queue.py recipes/queues/gpu.toml WORK --minutes 9 --slots 5
+    python recipes/work_off.py recipes/queues/gpu.toml WORK --minutes 9 --slots 5
 
 The file has one table for each run: `recipe` (a file beside this one), `data` (packs below WORK/packs as patterns) and
 `set` (values over the recipe's, as text). Logs go to WORK/runs/NAME.log; the last scores of all runs are printed. A run
