@@ -14,10 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FAKE = (sys.executable, str(Path(__file__).with_name("serve") / "fake_worker.py"))
 # The first bytes of a PNG: enough for the door, and for a fake worker that never looks inside.
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 PATIENCE_S = 30.0
+
+
+def needs_serve() -> None:
+    """Skip where the packages of the extra are not installed."""
+    for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+        pytest.importorskip(name, reason="the extra [serve] is not installed (make test-all)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ def form(body: bytes, name: str, fields: dict[str, str] | None = None) -> tuple[
 
 @contextmanager
 def serving(options: Any, command: tuple[str, ...] = FAKE, **headers: str) -> Iterator[Client]:
-    """A server in a thread of its own, at any free port."""
+    """A server in a thread of its own, at any free port; skips without the extra."""
+    needs_serve()
     from im2dem.web.serve.app import Application
     from im2dem.web.serve.run import listen, make_server
 

@@ -1,4 +1,4 @@
-"""Servers with fake workers, and what they need to be there."""
+"""Servers with fake workers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra [serve] is not installed (make test-all)")
-pytest.importorskip("uvicorn", reason="the extra [serve] is not installed (make test-all)")
-pytest.importorskip("python_multipart", reason="the extra [serve] is not installed (make test-all)")
-pytest.importorskip("prometheus_client", reason="the extra [serve] is not installed (make test-all)")
 
 from im2dem.web.serve.options import Limits, ServeOptions
 from serve_kit import FAKE, serving

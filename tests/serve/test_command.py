@@ -13,7 +13,9 @@ import typer
 from im2dem.cli import serve as command
 from im2dem.core.errors import MissingDependencyError, UsageError
 from im2dem.web.serve import app as application
-from serve_kit import PATIENCE_S, Client
+from serve_kit import PATIENCE_S, Client, needs_serve
+
+needs_serve()
 
 PROGRAM = "import typer; from im2dem.cli import serve; app = typer.Typer(); serve.add_to(app); app()"
 

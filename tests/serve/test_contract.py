@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from im2dem.web.serve.options import Limits, ServeOptions
-from serve_kit import serving
+from serve_kit import needs_serve, serving
+
+needs_serve()
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed (make test-all)")
 

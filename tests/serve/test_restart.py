@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from serve_kit import FAKE, PATIENCE_S, Client, gone, is_alive
+from serve_kit import FAKE, PATIENCE_S, Client, gone, is_alive, needs_serve
+
+needs_serve()
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 

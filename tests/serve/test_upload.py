@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from im2dem.web.serve.options import Limits
 from im2dem.web.serve.problems import RefusedError
 from im2dem.web.serve.upload import drain, receive
-from serve_kit import PNG, form
+from serve_kit import PNG, form, needs_serve
+
+needs_serve()
 
 
 def take(body, kind, query=None, most=10_000, sizes=(65536,)):
