@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness import Bar, Outcome, Setup, Table, number, say
 
 from im2dem.pipeline.evaluation_anchor import AnchorEvaluation, AnchorProtocol, AnchorRow, evaluate_anchors
+from im2dem.pipeline.evaluation_guided import guided_by
 from im2dem.pipeline.predict import PredictOptions, predictor
 
 LESS = 0.8  # of the error of the bicubic interpolation, at x8 and x16
@@ -29,8 +30,12 @@ def of_splits(setup: Setup, *splits: str) -> Outcome:
     """Anchors on the pairs of some splits."""
     protocol = AnchorProtocol(most_tiles=4) if setup.quick else AnchorProtocol()
     pairs = setup.pairs(*splits)
-    predict = predictor(PredictOptions(model=setup.model, threads=setup.threads))
-    return describe(evaluate_anchors(predict, pairs, protocol, lambda done, total: say(f"  {done} of {total} pairs")))
+    options = PredictOptions(model=setup.model, threads=setup.threads)
+
+    def tick(done: int, total: int) -> None:
+        say(f"  {done} of {total} pairs")
+
+    return describe(evaluate_anchors(predictor(options), pairs, protocol, tick, guided_by(options)))
 
 
 def describe(result: AnchorEvaluation) -> Outcome:

@@ -1,5 +1,7 @@
 """A net that takes a prior and points as input, from the command line to the file."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,11 @@ from scipy.ndimage import gaussian_filter
 import drawing
 from fakes import toy_card
 from im2dem.cli.app import run
+from im2dem.dataset.pairs import find_pairs
+from im2dem.pipeline.evaluation_anchor import AnchorProtocol, evaluate_anchors
+from im2dem.pipeline.evaluation_guided import guided_by
+from im2dem.pipeline.evaluation_scene import EvaluateOptions
+from im2dem.pipeline.predict import PredictOptions, predictor
 from im2dem.runtime.card import file_sha256, save_card
 
 onnx = pytest.importorskip("onnx")
@@ -101,3 +108,25 @@ def test_points_reach_a_guided_net(place):
     found = heights(folder, write_model(folder / "knows", 1.1), "--points", str(folder / "gcp.csv"))
     # Brightness is height in about this scale; eight points tell the scale and the shift.
     assert rmse(found - z) < 0.3 * z.std()
+
+
+def test_an_evaluation_tells_a_guided_net_what_it_may_know(place, tmp_path):
+    """The cells and points go in at the front; what comes out is scored beside what interpolates the same."""
+    folder, z = place
+    pair = tmp_path / "pairs" / "hills"
+    pair.mkdir(parents=True)
+    shutil.copy(folder / "scene.tif", pair / "rgb.tif")
+    drawing.draw_dem(pair / "dem.tif", z.astype(np.float32))
+    (pair / "meta.json").write_text(json.dumps({"split": "val"}))
+    pairs, found = find_pairs(tmp_path / "pairs"), {}
+    wanted = AnchorProtocol((5,), (8,), scene=EvaluateOptions(tile_px=96, min_tile_px=64))
+    for name, factor in (("repeats", 0.0), ("knows", 0.3)):
+        options = PredictOptions(model=str(write_model(tmp_path / name, factor)), threads=1)
+        result = evaluate_anchors(predictor(options), pairs, wanted, guided=guided_by(options))
+        found[name] = {(row.protocol, row.method): row for row in result.rows}
+    knows, repeats = (found[name]["A5(8)", "fusion"] for name in ("knows", "repeats"))
+    assert knows.ratio < 0.85 * repeats.ratio
+    assert repeats.worst <= 1.02
+    assert 0.8 < repeats.ratio <= 1.0  # the correction towards the means still helps
+    assert found["knows"]["A4(5)", "field"].rmse_m < 0.8 * found["knows"]["A4(5)", "inverse distance"].rmse_m
+    assert guided_by(PredictOptions()) is None  # the weights that ship

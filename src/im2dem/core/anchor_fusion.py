@@ -69,7 +69,9 @@ class DetailTrust:
     correlation: float
 
 
-def trust_detail(prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: float = 0.0) -> DetailTrust:
+def trust_detail(
+    prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: float = 0.0, *, told: bool = False
+) -> DetailTrust:
     """How far the detail of a prediction is to be believed, from what the prior knows better.
 
     Prior and prediction are averaged over 2 x 2 cells and interpolated back; what is missing then is the finest
@@ -87,6 +89,9 @@ def trust_detail(prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: 
         Fine pixels along a cell: how many octaves lie below it.
     prior_sigma
         Vertical error of the prior from cell to cell, standard deviation, metres.
+    told
+        Whether the prediction is that of a net that was told the prior at twice its cell: then it is tested on the
+        octave below what it was told, as it is used, and less is to be feared from the octaves further below.
 
     Returns
     -------
@@ -130,6 +135,7 @@ def trust_detail(prior: FloatArray, pred: FloatArray, factor: int, prior_sigma: 
     sure = np.clip(1 - max(prior_sigma, _LEVEL_M) ** 2 / np.maximum(least, 1e-30), 0.0, 1.0)
     sure *= np.clip(_EDGE * least / np.maximum(near_z, 1e-30), 0.0, 1.0)
     holds = float(np.interp(math.log2(max(factor, 1)) - _SURE_OCTAVES, range(len(_HOLDS)), _HOLDS))
+    holds = math.sqrt(holds) if told else holds
     holds_here = holds + (1 - holds) * explained**2  # a prediction that is right here is right below, too
     weight = holds_here * sure * slope * size
     held = float(np.interp(math.log2(max(factor, 1)) - _SURE_OCTAVES, range(len(_HELD)), _HELD))

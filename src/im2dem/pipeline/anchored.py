@@ -140,8 +140,9 @@ class Anchored:
     def _fuse(self, prior: Prior) -> None:
         means, _ = self._means(prior.surface)
         sigma_m = self.anchor.options.prior_sigma_m
-        tested = means if self._test is self.shelf else self._means(prior.surface, self._test)[0]
-        trust = trust_detail(prior.heights, tested, prior.surface.factor, sigma_m)
+        told = self._test is not self.shelf
+        tested = self._means(prior.surface, self._test)[0] if told else means
+        trust = trust_detail(prior.heights, tested, prior.surface.factor, sigma_m, told=told)
         self.fusion = Fusion(prior.surface, prior.heights, means, trust, sigma_m)
         for start, strip in self._strips():
             self.fusion.add_detail(strip[0], start)

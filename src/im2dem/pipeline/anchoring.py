@@ -86,6 +86,26 @@ class AnchorOptions:
         return None if self.datum == SAME_DATUM else datum_named(self.datum)
 
 
+class AnchorInMemory(AnchorOptions):
+    """Anchors that are no files: what an evaluation tells a net.
+
+    Parameters
+    ----------
+    prior, points
+        On the pixels of the picture that is predicted; either may be None.
+    """
+
+    def __init__(self, prior: Prior | None = None, points: PlacedPoints | None = None) -> None:
+        names = ["in memory" if given is not None else None for given in (prior, points)]
+        super().__init__(prior=names[0], points=names[1], prior_sigma_m=0.0)
+        object.__setattr__(self, "_known", (prior, points))
+
+    def over(self, grid: Grid) -> Anchor:
+        """The anchor, as `open_anchor` gives it."""
+        prior, points = self._known  # type: ignore[attr-defined]
+        return Anchor(self, grid, prior, points, prior.vertical_datum if prior else None, "memory")
+
+
 @dataclass(frozen=True)
 class AnchorReport:
     """What anchoring did.
@@ -164,6 +184,8 @@ def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:
     RemoteError
         ``prior="auto"`` and no answer from the server.
     """
+    if isinstance(options, AnchorInMemory):
+        return options.over(grid)
     prior, messages = _open_prior(options, grid)
     datum = prior.vertical_datum if prior else options.target_datum
     points, name = None, ""

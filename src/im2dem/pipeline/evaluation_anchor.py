@@ -27,10 +27,10 @@ from im2dem.dataset.pairs import Pair
 from im2dem.io.geotiff import open_dem, open_reader
 
 from .evaluate import Predict, Progress
+from .evaluation_guided import Answer, Guided, told_cells, told_points
 from .evaluation_scene import EvaluateOptions, pixel_size_m, tile_windows
 
 Float = NDArray[np.float64]
-Answer = tuple[NDArray[np.floating], NDArray[np.floating] | None]
 
 POINTS = (3, 5, 10, 25, 100)
 FACTORS = (8, 16, 32, 64)
@@ -179,6 +179,7 @@ def evaluate_anchors(
     pairs: Sequence[Pair],
     options: AnchorProtocol | None = None,
     progress: Progress | None = None,
+    guided: Guided | None = None,
 ) -> AnchorEvaluation:
     """Errors of anchored heights beside those of interpolating the same points or cells.
 
@@ -197,6 +198,9 @@ def evaluate_anchors(
         Points, factors and tiles.
     progress
         Called with pairs done and pairs in all.
+    guided
+        Of `evaluation_guided.guided_by`: how a net is asked that takes known heights as input. It is told the cells
+        of the whole scene, and the points of one tile at a time.
 
     Raises
     ------
@@ -213,7 +217,7 @@ def evaluate_anchors(
         if pair.image is None:
             notes.append(f"{pair.name}: left out, it has no picture")
         else:
-            tiles += _of_pair(predict, pair, options)
+            tiles += _of_pair((predict, guided), pair, options)
         if progress is not None:
             progress(done + 1, len(chosen))
     if not tiles:
@@ -241,7 +245,8 @@ def _rows(tiles: Sequence[AnchorTile]) -> tuple[AnchorRow, ...]:
     return tuple(rows)
 
 
-def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[AnchorTile]:
+def _of_pair(nets: tuple[Predict, Guided | None], pair: Pair, options: AnchorProtocol) -> Iterator[AnchorTile]:
+    predict, guided = nets
     with open_dem(pair.dem) as dem:
         grid, z = dem.grid, dem.read(dem.grid.window)[0].astype(np.float64)
     with open_reader(pair.image) as reader:  # type: ignore[arg-type]
@@ -253,16 +258,19 @@ def _of_pair(predict: Predict, pair: Pair, options: AnchorProtocol) -> Iterator[
     z = np.where(np.isfinite(image).all(axis=0) & np.isfinite(pred), z, np.nan)
     windows = _tiles(grid, z, options)
     for factor in options.factors:
-        answers = _from_cells(z, pred, factor)
+        told = None if guided is None else told_cells(guided, (image, known), z, factor)
+        answers = _from_cells(z, pred, factor, told)
         for at in windows:
             here = {name: (h[at], None if s is None else s[at]) for name, (h, s) in answers.items()}
             yield from _scored((f"A5({factor})", pair.name), here, z[at], size)
     for count in options.points:
         for at in windows:
             seed = zlib.crc32(f"{pair.name} {at[0].start} {at[1].start} {count}".encode(), options.scene.seed)
-            answers = _from_points(
-                z[at], pred[at], None if sigma is None else sigma[at], count, np.random.default_rng(seed)
-            )
+            rows, cols = np.nonzero(np.isfinite(z[at]))
+            chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
+            points = rows[chosen], cols[chosen]
+            told = None if guided is None else told_points(guided, (image, known), (z, at), points)
+            answers = _from_points(z[at], pred[at], None if sigma is None else sigma[at], points, told)
             yield from _scored((f"A4({count})", pair.name), answers, z[at], size)
 
 
@@ -279,21 +287,24 @@ def _tiles(grid: Grid, z: Float, options: AnchorProtocol) -> list[tuple[slice, s
     return found
 
 
-def _from_cells(z: Float, pred: NDArray[np.floating], factor: int) -> dict[str, Answer]:
-    """The reference first."""
+def _from_cells(z: Float, pred: NDArray[np.floating], factor: int, told: Answer | None) -> dict[str, Answer]:
+    """The reference first; `told` is what a net made of the cells that was told them."""
     cells = block_mean(z, factor)
     shape = (z.shape[0], z.shape[1])
-    height, sigma, _ = fuse(np.where(np.isfinite(z), pred, np.nan), CellSurface(shape, factor), cells)
-    return {"bicubic": (upsample(cells, factor, shape), None), "fusion": (height, sigma)}
+    if told is None:
+        told = fuse(np.where(np.isfinite(z), pred, np.nan), CellSurface(shape, factor), cells)[:2]
+    return {"bicubic": (upsample(cells, factor, shape), None), "fusion": told}
 
 
 def _from_points(
-    z: Float, pred: NDArray[np.floating], sigma: NDArray[np.floating] | None, count: int, rng: np.random.Generator
+    z: Float,
+    pred: NDArray[np.floating],
+    sigma: NDArray[np.floating] | None,
+    points: tuple[NDArray[np.int64], NDArray[np.int64]],
+    told: Answer | None,
 ) -> dict[str, Answer]:
     """The reference first. The known pixels count too: they are few, and every method has them."""
-    rows, cols = np.nonzero(np.isfinite(z))
-    chosen = rng.choice(len(rows), count, replace=False)
-    row, col = rows[chosen], cols[chosen]
+    row, col = points
     xy, known = np.column_stack([col, row]).astype(np.float64), z[row, col]
     everywhere = np.column_stack([a.ravel() for a in np.mgrid[0 : z.shape[0], 0 : z.shape[1]][::-1]]).astype(np.float64)
     answers: dict[str, Answer] = {"inverse distance": (_inverse_distance(xy, known, everywhere).reshape(z.shape), None)}
@@ -302,6 +313,8 @@ def _from_points(
         answers["thin plate"] = (plate.reshape(z.shape), None)
     except np.linalg.LinAlgError:  # all points on one line
         pass
+    if told is not None:
+        return {**answers, "field": told}
     doubt = None if sigma is None else float(np.sqrt(np.nanmean(sigma**2)) / max(float(np.nanstd(pred)), 1e-9))
     options = FieldOptions(float(max(z.shape)), doubt=doubt)
     fit = fit_field(xy, pred[row, col].astype(np.float64), known, None, options)
