@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +22,6 @@ from im2dem.core.errors import RemoteError, UsageError
 from im2dem.dataset.area import Area
 from im2dem.dataset.gee_source import EarthEngineSource
 from im2dem.dataset.store import Store
-from im2dem.dataset.verify import verify
 from im2dem.io import earth_engine
 from im2dem.io.earth_engine import tiles_within
 from im2dem.io.retry import Patience
@@ -35,6 +33,7 @@ from im2dem.pipeline.build_sources import SourceOptions, make_source
 from network import stac_world
 from network.earth_engine_stand_in import PROJECT, SCORE, EarthEngineStandIn
 from network.faulty_server import Fault
+from network.truth import check_truth
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -43,8 +42,6 @@ pytestmark = [
 
 PATIENCE = Patience(tries=4, first_wait_s=0.01, most_wait_s=0.05, timeout_s=20.0)
 PLAN = PlanOptions(size_px=96, gsd_m=10.0)
-# A pixel of 10 m between heights 30 m apart, bilinear: 0.6 m at the curvature of this relief (measured 0.54).
-DEM_TOLERANCE_M = 0.8
 CHIPS = 6
 PIXELS = "image:computePixels"
 
@@ -82,27 +79,6 @@ def build(server: EarthEngineStandIn, tmp_path: Path) -> Callable[..., BuildRepo
         return build_area(source, area, tmp_path / out, PLAN, BuildOptions(threads=2))
 
     return call
-
-
-def check_truth(root: Path) -> int:
-    """Every pixel of every chip is what the drawn Earth has there; returns the number of chips."""
-    assert verify(root) == []
-    count = 0
-    for meta in Store(root).metas():
-        with rasterio.open(root / "pairs" / meta["name"] / "dem.tif") as file:
-            x, y = stac_world.pixel_centres(file.transform, file.shape)
-            assert np.abs(file.read(1) - stac_world.height_at(x, y)).max() < DEM_TOLERANCE_M
-        with rasterio.open(root / "pairs" / meta["name"] / "rgb.tif") as file:
-            got = file.read() * meta["picture"]["scale"] + meta["picture"]["offset"]
-        (day,) = meta["dates"]
-        for band, values in zip(stac_world.BANDS, got, strict=True):
-            true = np.minimum(
-                stac_world.reflectance_at(x, y, day.replace("-", ""), band), 254 * meta["picture"]["scale"]
-            )
-            # Half a step of the 8 bits, and half of a digital number of the sensor.
-            assert np.abs(values - true).max() < 0.5 * meta["picture"]["scale"] + 0.6e-4
-        count += 1
-    return count
 
 
 def test_chips_are_the_pixels_of_the_clearest_date(build, tmp_path):

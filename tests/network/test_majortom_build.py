@@ -7,11 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import rasterio
 from affine import Affine
-from scipy import ndimage
 
 pytest.importorskip("pyarrow", reason="the extra [data] is not installed")
 pytest.importorskip("requests", reason="the extra [data] is not installed")
@@ -23,7 +20,6 @@ from im2dem.dataset.area import Area
 from im2dem.dataset.majortom_grid import CELL_PX, cell_corner, cell_grid, cells_of
 from im2dem.dataset.majortom_source import MajorTomSource
 from im2dem.dataset.store import Store
-from im2dem.dataset.verify import verify
 from im2dem.io import parquet
 from im2dem.io.cog import write_raster
 from im2dem.io.ranges import RangeFile
@@ -33,11 +29,10 @@ from im2dem.pipeline.build_area import PlanOptions, build_area, estimate, plan_b
 from im2dem.pipeline.build_sources import SourceOptions, make_scene_source, make_source
 from network import majortom_world, stac_world
 from network.faulty_server import Fault, FaultyServer
+from network.truth import check_truth
 
 PATIENCE = Patience(tries=4, first_wait_s=0.01, most_wait_s=0.05, timeout_s=5.0)
 PLAN = PlanOptions(size_px=256, gsd_m=10.0)
-# A pixel of 10 m between heights 30 m apart, bilinear: 0.6 m at the curvature of this relief (measured 0.54).
-DEM_TOLERANCE_M = 0.8
 DATA = "/Core-S2L2A/part_1.parquet"
 
 
@@ -73,28 +68,6 @@ def build(server: FaultyServer, area: Area, tmp_path: Path) -> Callable[..., Bui
         return build_area(MajorTomSource(server.url, patience=PATIENCE, **fields), area, tmp_path / out, plan)
 
     return call
-
-
-def check_truth(root: Path, date: str) -> int:
-    """Every pixel of every chip is what the drawn Earth has there; returns the number of chips."""
-    assert verify(root) == []
-    count = 0
-    for meta in Store(root).metas():
-        assert meta["dates"] == [f"{date[:4]}-{date[4:6]}-{date[6:]}"]
-        with rasterio.open(root / "pairs" / meta["name"] / "rgb.tif") as file:
-            x, y = stac_world.pixel_centres(file.transform, file.shape)
-            got = file.read() * meta["picture"]["scale"] + meta["picture"]["offset"]
-        with rasterio.open(root / "pairs" / meta["name"] / "dem.tif") as file:
-            dem = file.read(1)
-        # Beside a hole the mean of fewer heights stands for more than its place.
-        known = ~ndimage.binary_dilation(dem == -9999, iterations=3)
-        assert np.abs(dem - stac_world.height_at(x, y))[known].max() < DEM_TOLERANCE_M
-        for band, values in zip(stac_world.BANDS, got, strict=True):
-            true = np.minimum(stac_world.reflectance_at(x, y, date, band), 254 * meta["picture"]["scale"])
-            # Half a step of the 8 bits, and half of a digital number of the sensor.
-            assert np.abs(values - true).max() < 0.5 * meta["picture"]["scale"] + 0.6e-4
-        count += 1
-    return count
 
 
 @pytest.mark.parametrize(
@@ -134,7 +107,7 @@ def test_cells_of_an_area_are_those_that_it_touches():
 
 def test_chips_are_the_pixels_of_the_clearest_picture(server, build, tmp_path):
     report = build()
-    assert check_truth(tmp_path / "set", "20230110") == report.counts["kept"] == 4
+    assert check_truth(tmp_path / "set", day="2023-01-10") == report.counts["kept"] == 4
     meta, *_, last = Store(tmp_path / "set").metas()
     assert meta["name"] == "mt-513U_77R-20230110-r0022-c0022-256px"
     assert meta["baselines"] == ["05.09"]
@@ -165,7 +138,7 @@ def test_dates_and_clouds_choose_the_picture(server, build, tmp_path):
     report = build(days=(date(2023, 2, 1), date(2023, 12, 31)), composite="low-sun")
     # Chips of the first row lie under the cloud; N0207 has no offset, and N9999 is not touched.
     assert report.counts == {"cloud": 2, "kept": 2}
-    assert check_truth(tmp_path / "set", "20230720") == 2
+    assert check_truth(tmp_path / "set", day="2023-07-20") == 2
     with pytest.raises(NoDataError):
         build("other", days=(date(2023, 6, 1), date(2023, 6, 30)))
 
@@ -177,7 +150,7 @@ def test_heights_may_come_from_a_file(server, area, tmp_path):
     write_raster(tmp_path / "dem.tif", Raster(stac_world.height_at(x, y)[None], grid, ("height",), "m", "EGM96"))
     source = MajorTomSource(server.url, str(tmp_path / "dem.tif"), patience=PATIENCE)
     build_area(source, area, tmp_path / "set", PLAN)
-    assert check_truth(tmp_path / "set", "20230110") == 4
+    assert check_truth(tmp_path / "set", day="2023-01-10") == 4
     assert {meta["vertical_datum"] for meta in Store(tmp_path / "set").metas()} == {"EGM96"}
     assert server.count("Core-DEM") == 0
 
@@ -193,7 +166,7 @@ def test_a_passing_fault_is_survived(server, build, tmp_path, fault):
     before = sum(server.injected.values())
     assert build(plan=replace(PLAN, size_px=64, limit=1)).failed == 0
     assert sum(server.injected.values()) > before
-    assert check_truth(tmp_path / "set", "20230110") == 1
+    assert check_truth(tmp_path / "set", day="2023-01-10") == 1
 
 
 def test_missing_files_are_told_and_tried_again_by_the_next_run(server, build, tmp_path):
@@ -203,7 +176,7 @@ def test_missing_files_are_told_and_tried_again_by_the_next_run(server, build, t
     assert list(Store(tmp_path / "set").metas()) == []
     server.faults.clear()
     assert build().counts == {"kept": 4}
-    assert check_truth(tmp_path / "set", "20230110") == 4
+    assert check_truth(tmp_path / "set", day="2023-01-10") == 4
     server.faults.append(Fault("metadata", "404", 10_000))
     parquet._footer.cache_clear()
     with pytest.raises(MissingError):
