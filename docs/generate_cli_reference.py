@@ -30,6 +30,7 @@ EXAMPLES = {
     "dataset split": "im2dem dataset split mine --shares 0.1,0.1",
     "export": "im2dem export dem.tif --to glb --image picture.tif -o dem.glb",
     "animate": "im2dem animate dem.tif --image picture.tif -o turn.gif",
+    "colour": "im2dem colour dem.tif -o rgb.tif --climate arid --season summer --sun 150,35 --variety 7",
     "terrain": "im2dem terrain --recipe alps --seed 7 --size 1025 -o alps.tif",
     "demo": "im2dem demo --out demo-output --open",
     "doctor": "im2dem doctor --json",

@@ -10,7 +10,7 @@ import typer
 from im2dem._version import __version__
 from im2dem.core.errors import Im2DemError
 
-from . import animate, console, dataset, evaluate, export, models, predict, system, terrain, training, view
+from . import animate, colour, console, dataset, evaluate, export, models, predict, system, terrain, training, view
 
 INTERRUPTED = 130
 # Newer versions of typer carry a copy of click and raise that copy's errors; typer exports one of them, and their
@@ -30,6 +30,7 @@ view.add_to(app)
 export.add_to(app)
 animate.add_to(app)
 terrain.add_to(app)
+colour.add_to(app)
 evaluate.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(dataset.app, name="dataset")

@@ -117,7 +117,12 @@ def export_run(
     OutputExistsError
         The model is there already.
     """
-    if _kind_of(run_folder) == "pix2pix":
+    kind = _kind_of(run_folder)
+    if kind == "colour":
+        from .colour.export import export_colour
+
+        return export_colour(run_folder, output, name=name, licence=licence, overwrite=overwrite)
+    if kind == "pix2pix":
         return export_pix2pix(run_folder, output, name=name, licence=licence, weights=weights, overwrite=overwrite)
     run = load_run(find_checkpoint(run_folder, weights), torch.device("cpu"))
     net = run.ema if guide else run.ema.without_guide()
@@ -169,4 +174,6 @@ def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, t
 
 def _kind_of(run_folder: Path) -> str:
     path = run_folder / RECIPE
+    if (run_folder / "generator.pt").is_file():  # a run of colours, or the one file that is left of it
+        return "colour"
     return str(json.loads(path.read_text()).get("kind", "relief")) if path.is_file() else "relief"

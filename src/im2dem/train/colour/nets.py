@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from im2dem.runtime.colouring_condition import CONDITION_SIZE, REFERENCE_GSD_M, VARIETY_SIZE
+from im2dem.runtime.colouring_noise import NOISE_CELLS_PX
 
 from .recipe import ColourRecipe
 from .relief import FEATURES, LIGHT, ReliefFeatures, sunlight
 
-# Cells of the noise lattices, pixels: grain, trees and fields, patches, districts.
-NOISE_CELLS_PX = (1, 4, 16, 64)
 NOISE = len(NOISE_CELLS_PX)
+# Convolutions at strides 2 to 16 and back: 141 px; then light, whose shadows come from 48 px and slopes from one more.
+REACH_PX = 192
 FINE = 24
 AMBIENT_START, HAZE_START = -1.0, -3.0
 MOST_HAZE = 0.5
@@ -57,7 +58,7 @@ class ColourNet(nn.Module):
 
     Takes `dem` (n, 1, h, w), metres, h and w multiples of 16; `condition` (n, 18), see `ColourCondition`; `variety`
     (n, 8), normal; `noise` (n, 4, h, w), of unit variance, see `draw_noise`. Gives (n, 3, h, w), 0 to 1, or a little
-    beyond. Nothing of a pixel further than 128 px away counts, and tiles whose corners differ by multiples of 16 px
+    beyond. Nothing further than 192 px away counts for a pixel, and tiles whose corners differ by multiples of 16 px
     agree.
     """
 

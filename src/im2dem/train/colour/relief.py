@@ -10,7 +10,8 @@ LEVELS = 4
 # Two slopes at three scales, steepness, a bump a level, the height above the widest level, the height itself.
 FEATURES = 2 * 3 + 1 + LEVELS + 2
 LIGHT = 2
-SHADOW_PX = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0)
+# Between two of them a ridge thinner than their distance may be missed.
+SHADOW_PX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 18.0, 22.0, 27.0, 33.0, 40.0, 48.0)
 # Where no single sun is known, the light of a sun half-way up in the south-east gives the form.
 USUAL_SUN = (0.5, -0.5, 0.7071)
 HEIGHT_UNIT_M = 1000.0
@@ -83,7 +84,7 @@ def sunlight(dem: Tensor, gsd_m: Tensor, condition: Tensor) -> Tensor:
     towards_east, towards_north, up = (v[:, None, None, None] for v in sun.unbind(1))
     east, north = slopes(dem, gsd_m)
     cosine = (up - east * towards_east - north * towards_north) / (1 + east.square() + north.square()).sqrt()
-    bright = (cosine / up.clamp_min(0.1)).clamp(0, BRIGHTEST)
+    bright = (cosine / up.clamp_min(0.1)).clamp(0.0, BRIGHTEST)
     lit = _lit(dem, gsd_m, sun)
     return torch.cat([bright, torch.where(is_known[:, :, None, None], lit, torch.ones_like(lit))], dim=1)
 
@@ -104,4 +105,4 @@ def _lit(dem: Tensor, gsd_m: Tensor, sun: Tensor) -> Tensor:
         at = torch.stack([grid_x + far * step_x, grid_y + far * step_y], dim=-1)
         seen = F.grid_sample(dem, at, mode="bilinear", padding_mode="border", align_corners=True)
         above = torch.maximum(above, seen - dem - far * climb)
-    return (1 - above / climb.clamp_min(1e-3)).clamp(0, 1)
+    return (1 - above / climb.clamp_min(1e-3)).clamp(0.0, 1.0)
