@@ -104,6 +104,7 @@ def test_refusals_say_what_is_wrong():
     twice = body[: -len(b"--\r\n") - len(border(kind))] + body
     assert "one picture" in refusal(twice, kind)[1]
     assert "longer" in refusal(*form(PNG, "a.png", {"sun": "1" * 2000}))[1]
+    assert refusal(*form(PNG, "a" * 9000 + ".png"))[0] == 400
     assert "more than" in refusal(*form(PNG, "a.png", {f"f{i}": "1" for i in range(20)}))[1]
 
 

@@ -21,6 +21,7 @@ _MULTIPART = "multipart/form-data"
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 16
 _MOST_FIELD_BYTES = 1000
+_MOST_HEAD_BYTES = 8192
 _PAUSE_S = 30.0
 _PART = "picture.part"
 # Room for the words and borders of a form around the picture.
@@ -225,9 +226,15 @@ class _Form:
 
     def _on_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
+        self._check_head()
 
     def _on_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._check_head()
+
+    def _check_head(self) -> None:
+        if len(self._header) + len(self._value) > _MOST_HEAD_BYTES:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"a head of the form is longer than {_MOST_HEAD_BYTES} bytes")
 
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
