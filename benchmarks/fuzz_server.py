@@ -85,7 +85,7 @@ def mixed(dice: random.Random, data: bytes, changes: int) -> bytes:
     return bytes(out)
 
 
-def one_request(dice: random.Random, folder: Path) -> str:
+def one_request(dice: random.Random, folder: Path, loop: asyncio.Runner) -> str:
     """Send one request to the code that receives it; what came of it, in a word."""
     fields = {dice.choice((*FIELDS, "name", "x")): dice.choice(WORDS) for _ in range(dice.randrange(4))}
     body, kind = form(PNG + dice.randbytes(dice.randrange(300)), dice.choice(NAMES), fields)
@@ -100,7 +100,7 @@ def one_request(dice: random.Random, folder: Path) -> str:
             yield body[at : at + step]
 
     try:
-        got = asyncio.run(upload.receive(chunks(), kind, fields, folder, Limits(upload_bytes=2000)))
+        got = loop.run(upload.receive(chunks(), kind, fields, folder, Limits(upload_bytes=2000)))
         read_wishes(got.fields)
     except RefusedError as refused:
         if not 400 <= refused.status < 500:
@@ -122,10 +122,10 @@ def requests(inputs: int, seed: int) -> Counter[str]:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # To the disk for certain is what the server owes to a person, not to this test.
     upload._to_disk = lambda file: file.flush()  # type: ignore[assignment]
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, asyncio.Runner() as loop:
         for i in range(inputs):
             try:
-                counts[one_request(random.Random(f"{seed}-{i}"), Path(name))] += 1
+                counts[one_request(random.Random(f"{seed}-{i}"), Path(name), loop)] += 1
             except Exception as error:
                 raise SystemExit(f"requests: seed {seed}, input {i}: {type(error).__name__}: {error}") from error
     return counts
