@@ -17,7 +17,7 @@ $(VENV)/.test: $(VENV)/.core
 	touch $@
 
 $(VENV)/.all: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train,browser,data,dask,video]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train,browser,data,gee,dask,serve,video]'
 	touch $@
 
 demo: $(VENV)/.core

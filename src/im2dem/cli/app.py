@@ -10,7 +10,21 @@ import typer
 from im2dem._version import __version__
 from im2dem.core.errors import Im2DemError
 
-from . import animate, colour, console, dataset, evaluate, export, models, predict, system, terrain, training, view
+from . import (
+    animate,
+    colour,
+    console,
+    dataset,
+    evaluate,
+    export,
+    models,
+    predict,
+    serve,
+    system,
+    terrain,
+    training,
+    view,
+)
 
 INTERRUPTED = 130
 # Newer versions of typer carry a copy of click and raise that copy's errors; typer exports one of them, and their
@@ -35,6 +49,7 @@ evaluate.add_to(app)
 app.add_typer(models.app, name="models")
 app.add_typer(dataset.app, name="dataset")
 training.add_to(app)
+serve.add_to(app)
 system.add_to(app)
 
 
