@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from im2dem.core.errors import InputError, UsageError
-from im2dem.io.atomic import check_target, output_error, publish, write_text
+from im2dem.io.atomic import new_file, output_error, write_text
 
 FORMAT = 1
 INDEX_COLUMNS = (
@@ -256,21 +256,15 @@ class Store:
 
     def write_index(self) -> int:
         """Write index.csv from the chips that are there; returns their number."""
-        part = self.index_file.with_name("index.csv.part")
         count = 0
-        check_target(self.index_file, overwrite=True)
-        try:
-            with open(part, "w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, INDEX_COLUMNS)
-                writer.writeheader()
-                for meta in self.metas():
-                    writer.writerow(index_row(meta))
-                    count += 1
-            publish(part, self.index_file)
-        except OSError as error:
-            raise output_error(self.index_file, error) from error
-        finally:
-            part.unlink(missing_ok=True)
+        with new_file(self.index_file, overwrite=True) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            writer = csv.DictWriter(text, INDEX_COLUMNS)
+            writer.writeheader()
+            for meta in self.metas():
+                writer.writerow(index_row(meta))
+                count += 1
+            text.detach()  # flushes; the file itself is closed where it was opened
         return count
 
     def index(self) -> list[dict[str, str]]:
