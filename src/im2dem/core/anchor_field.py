@@ -292,10 +292,11 @@ class _Member:
         """Height and its variance."""
         near = _alike(cdist(xy, self._xy), self._reach, self._is_smooth)
         height = self.shift + self.scale * pred + near @ self._alpha
-        solved = linalg.cho_solve(self._factor, near.T)
-        own = 1 + self._noise - (near * solved.T).sum(axis=1) + (1 - near @ self._ones) ** 2 / self._total
+        unexplained = 1 - near @ self._ones
         # By how much a wrong scale would be wrong here, in spite of the points.
         lever = pred - self._middle_pred - near @ self._solved_pred
+        half = linalg.solve_triangular(self._factor[0], near.T, lower=True, overwrite_b=True, check_finite=False)
+        own = 1 + self._noise - np.einsum("ij,ij->j", half, half) + unexplained**2 / self._total
         return np.asarray(height), np.asarray(self.variance * np.maximum(own, 0) + self._scale_variance * lever**2)
 
     def left_out(self) -> tuple[Float, Float]:
