@@ -48,15 +48,15 @@ def describe(result: AnchorEvaluation) -> Outcome:
             blocks.append(Table(caption, columns, lines))
     pairs = sorted({tile.pair for tile in result.tiles})
     fused = [tile for tile in result.tiles if tile.method == "fusion"]
-    lines = []
+    by_pair: list[tuple[str, ...]] = []
     for pair in pairs:
         for protocol in dict.fromkeys(tile.protocol for tile in fused):
             own = [tile for tile in fused if (tile.pair, tile.protocol) == (pair, protocol)]
             if own:
                 ratios = [tile.ratio for tile in own]
                 mean = sum(ratios) / len(ratios)
-                lines.append((pair, protocol, str(len(own)), number(mean), number(max(ratios))))
-    blocks.append(Table("Fusion by pair", ("pair", "protocol", "tiles", "ratio", "worst"), tuple(lines)))
+                by_pair.append((pair, protocol, str(len(own)), number(mean), number(max(ratios))))
+    blocks.append(Table("Fusion by pair", ("pair", "protocol", "tiles", "ratio", "worst"), tuple(by_pair)))
     return Outcome(tuple(blocks), _bars(result.rows))
 
 
@@ -78,4 +78,18 @@ def _bars(rows: tuple[AnchorRow, ...]) -> tuple[Bar, ...]:
         bars.append(Bar("A5: worst tile, RMSE over that of bicubic", f"<= {WORST}", number(worst), worst <= WORST))
         ece = max(row.ece for row in fused.values())
         bars.append(Bar("A5: ECE of sigma, worst factor", f"<= {ECE}", number(ece), ece <= ECE))
-    return tuple(bars)
+    return (*bars, *_bars_of_points(rows))
+
+
+def _bars_of_points(rows: tuple[AnchorRow, ...]) -> list[Bar]:
+    """Points and a picture must not be worse than points alone, whoever interpolates them."""
+    field = {row.protocol: row for row in rows if row.method == "field"}
+    bars = []
+    for row in rows:
+        if row.protocol in field and row.method in ("inverse distance", "thin plate"):
+            share = field[row.protocol].rmse_m / row.rmse_m
+            bars.append(Bar(f"{row.protocol}: mean RMSE over that of {row.method}", "<= 1", number(share), share <= 1))
+    if field:
+        ece = max(row.ece for row in field.values())
+        bars.append(Bar("A4: ECE of sigma, worst number", f"<= {ECE}", number(ece), ece <= ECE))
+    return bars

@@ -32,8 +32,10 @@ _SURE_OCTAVES, _HOLDS = 3, (1.0, 0.8, 0.65, 0.45, 0.3)
 _CELLS_A_VOTE = 8.0  # neighbouring cells say nearly the same: so many count as one independent comparison
 _LEAST_VOTES = 3.0
 _MARGIN = 0.5  # standard errors by which a slope must exceed zero before it counts
+_FEW_CELLS = 400.0  # of a scene: about so few have to prove more
 _LEAST_CELLS = 8  # along each axis; below that there is no octave to learn from
 _FADE = (1.3, 6.0)  # plausible ratios of the variance of one octave of relief to that of the next finer one
+_USUAL_FADE, _FADE_CELLS = 2.0, 1500.0  # with a spectrum that falls with the third power; counts as so many cells
 # Height models are smooth at their own pixels, so that the finest octaves hold less than the fade foretells: factor
 # on the standard deviation of what is missing for cells of 8, 16, 32 and 64 pixels, calibrated on validation scenes.
 _HELD = (0.82, 0.85, 1.0, 1.08)
@@ -78,7 +80,7 @@ def trust_detail(
     octave. That of the prior is regressed, in a Gaussian window, on that of the prediction brought to the same
     local size; every cell counts alike, however high its relief, so that mountains do not speak for the plain at
     their foot. Of the slope its standard error is subtracted, and what falls below zero is zero. The same is done
-    with the surface's correction instead of the prediction, without the margin. Both fade out where the octave is
+    with the surface's correction instead of the prediction, with hardly a margin. Both fade out where the octave is
     no larger than the vertical error of the prior.
 
     Parameters
@@ -127,8 +129,10 @@ def trust_detail(
     counts = inside / (near_z + _FLOOR * var_z + 1e-12)
     # Detail of the prior's own size: a net that draws hills into a plain does so with the shape of hills.
     size = np.sqrt(near_z / np.maximum(near_p, 1e-12))
-    slope, explained = _proven(rest_z, rest_p * size, counts, _MARGIN)
-    base, _ = _proven(octave_z, correction, counts, 0.0)
+    few = _FEW_CELLS / (_FEW_CELLS + z.size)
+    slope, explained = _proven(rest_z, rest_p * size, counts, _MARGIN * (1 + few))
+    # The correction is right more often than not: only where few cells speak it has to prove itself.
+    base, _ = _proven(octave_z, correction, counts, _MARGIN * few)
     # The octave rings into the plain; a difference of neighbours does not.
     rough = ndimage.convolve(z, _CROSS, mode="nearest") ** 2
     least = ndimage.minimum_filter(ndimage.uniform_filter(rough, 3, mode="nearest"), 5)
@@ -183,10 +187,11 @@ def _smooth(values: NDArray[np.float64], cells: float) -> NDArray[np.float64]:
 def _fade_of(z: NDArray[np.float64]) -> float:
     """Variance of the second finest octave of the prior over that of the finest."""
     if min(z.shape) < 2 * _LEAST_CELLS:
-        return 2.0  # relief with a spectrum that falls with the third power of the frequency
+        return _USUAL_FADE
     coarse = CellSurface((z.shape[0], z.shape[1]), 2).means(z)
     fine, above = _rest(z), _rest(coarse)
-    return float(np.clip(above / max(fine, 1e-300), *_FADE))
+    measured = float(np.clip(above / max(fine, 1e-300), *_FADE))
+    return _USUAL_FADE * (measured / _USUAL_FADE) ** (z.size / (z.size + _FADE_CELLS))
 
 
 def _rest(cells: NDArray[np.float64]) -> float:
