@@ -174,11 +174,11 @@ def test_chips_that_are_too_small_are_refused(packs: list[Path], tmp_path: Path)
 
 
 def test_colours_come_nearer(packs: list[Path]) -> None:
-    run = ColourRun(recipe(steps=1000, learning_rate=3e-3, adversarial=0.0, matching=0.0), CPU)
+    run = ColourRun(recipe(steps=1000, learning_rate=2e-2, adversarial=0.0, matching=0.0, batch=2), CPU)
     real = load_pools(packs, run.recipe, CPU)[0]
-    batch = real.crops(torch.arange(4), 64)
-    first, *_, last = [float(run.train_step(batch)["l1"]) for _ in range(40)]
-    assert last < 0.7 * first
+    batch = real.crops(torch.arange(2), 64)
+    first, *_, last = [float(run.train_step(batch)["l1"]) for _ in range(25)]
+    assert last < 0.85 * first
 
 
 def test_a_resumed_run_is_the_same_run(packs: list[Path], tmp_path: Path) -> None:
@@ -227,16 +227,24 @@ def test_an_exported_model_colours_without_seams(packs: list[Path], tmp_path: Pa
     card = export_run(tmp_path / "run", tmp_path / "model", name="tiny")
     assert card.direction == "dem-to-image"
     assert card.training_data == ("real: train-a-20211117 (CC0)",)
-    dem = hills(250, 300, 2)
-    dem[100:110, 50:70] = np.nan
+    dem = hills(40, 720, 2)  # longer than a core with what counts on both sides
+    dem[20:25, 300:320] = np.nan
     raster = Raster(dem[None], Grid.local(dem.shape, 30.0), ("height",), "m")
     whole = colour_dem(raster, engine="network", model=str(tmp_path / "model"), variety=3)
     assert whole.bands == ("red", "green", "blue")
     assert np.array_equal(np.isnan(whole.data[0]), np.isnan(dem))
-    # the same model in cores of 64 px
-    small = replace(load_card(tmp_path / "model" / CARD_NAME), tile_px=2 * REACH_PX + 64)
+    # the same model in cores of 128 px
+    small = replace(load_card(tmp_path / "model" / CARD_NAME), tile_px=2 * REACH_PX + 128)
     save_card(small, tmp_path / "model" / CARD_NAME)
-    tiled = colour_dem(raster, engine="network", model=str(tmp_path / "model"), variety=3)
+    tiles: list[int] = []
+    tiled = colour_dem(
+        raster,
+        engine="network",
+        model=str(tmp_path / "model"),
+        variety=3,
+        progress=lambda stage, done, total: tiles.append(total),
+    )
+    assert len(tiles) == tiles[0] >= 6
     # a hundredth of a step of 8 bits: sums in another order, and shadows sampled at rounded places
     np.testing.assert_allclose(tiled.data, whole.data, atol=0.01)
     other = colour_dem(raster, engine="network", model=str(tmp_path / "model"), variety=4)
