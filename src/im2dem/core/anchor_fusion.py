@@ -191,7 +191,7 @@ def _fade_of(z: NDArray[np.float64]) -> float:
     coarse = CellSurface((z.shape[0], z.shape[1]), 2).means(z)
     fine, above = _rest(z), _rest(coarse)
     measured = float(np.clip(above / max(fine, 1e-300), *_FADE))
-    return _USUAL_FADE * (measured / _USUAL_FADE) ** (z.size / (z.size + _FADE_CELLS))
+    return float(_USUAL_FADE * (measured / _USUAL_FADE) ** (z.size / (z.size + _FADE_CELLS)))
 
 
 def _rest(cells: NDArray[np.float64]) -> float:
