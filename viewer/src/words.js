@@ -59,5 +59,5 @@ export function caution(payload) {
       : "Relative heights, no scale: in pixel widths.";
   }
   if (flat) return "Pixel size unknown: heights and distances have no common scale.";
-  return datum ? "" : "Relative heights: no vertical datum is stated.";
+  return datum ? "" : "No vertical datum is stated: heights may be relative.";
 }

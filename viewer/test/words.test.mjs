@@ -29,7 +29,7 @@ test("digits follow the range", () => {
 test("the page says what the heights are not", () => {
   const payload = (unit, datum, flat) => ({ height: { unit, datum }, grid: { unit: flat ? "px" : "m" } });
   assert.equal(caution(payload("m", "EGM2008", false)), "");
-  assert.match(caution(payload("m", null, false)), /Relative heights: no vertical datum/);
+  assert.match(caution(payload("m", null, false)), /No vertical datum is stated: heights may be relative/);
   assert.match(caution(payload("px", null, true)), /Relative heights, no scale/);
   assert.match(caution(payload("m", "EGM2008", true)), /Pixel size unknown/);
 });
