@@ -222,6 +222,7 @@ def test_the_recipe_in_the_repository_is_one_of_this_kind() -> None:
     assert complete(table)["kind"] == "colour"
 
 
+@pytest.mark.slow
 def test_an_exported_model_colours_without_seams(packs: list[Path], tmp_path: Path) -> None:
     train_colour(recipe(steps=2), packs, tmp_path / "run")
     card = export_run(tmp_path / "run", tmp_path / "model", name="tiny")

@@ -99,10 +99,11 @@ def _lit(dem: Tensor, gsd_m: Tensor, sun: Tensor) -> Tensor:
     step_y = (-sun[:, 1] / level)[:, None, None] * (2 / (height - 1))
     x = torch.arange(width, device=dem.device, dtype=dem.dtype) * (2 / (width - 1)) - 1
     y = torch.arange(height, device=dem.device, dtype=dem.dtype) * (2 / (height - 1)) - 1
-    grid_x, grid_y = x[None, None, :].expand(n, height, width), y[None, :, None].expand(n, height, width)
-    above = torch.full_like(dem, -1e6)
-    for far in SHADOW_PX:
-        at = torch.stack([grid_x + far * step_x, grid_y + far * step_y], dim=-1)
-        seen = F.grid_sample(dem, at, mode="bilinear", padding_mode="border", align_corners=True)
-        above = torch.maximum(above, seen - dem - far * climb)
+    far = dem.new_tensor(SHADOW_PX)[:, None, None]
+    across = (x + (far * step_x[:, None])).expand(n, len(SHADOW_PX), height, width)
+    down = (y[:, None] + (far * step_y[:, None])).expand(n, len(SHADOW_PX), height, width)
+    at = torch.stack([across, down], dim=-1).reshape(n, len(SHADOW_PX) * height, width, 2)
+    # all distances in one call, one below the other
+    seen = F.grid_sample(dem, at, mode="bilinear", padding_mode="border", align_corners=True)
+    above = (seen.reshape(n, len(SHADOW_PX), height, width) - far * climb).amax(dim=1, keepdim=True) - dem
     return (1 - above / climb.clamp_min(1e-3)).clamp(0.0, 1.0)
