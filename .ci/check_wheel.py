@@ -7,6 +7,7 @@ from pathlib import Path
 WANTED = (
     "im2dem/weights/relief-free/model.onnx",
     "im2dem/weights/relief-free/card.json",
+    "im2dem/web/serve/static/index.html",
     "im2dem/weights/relief-research/model.onnx",
     "im2dem/weights/relief-research/card.json",
     "im2dem/pipeline/demo_scene/tsukuba.tif",

@@ -46,6 +46,7 @@ def test_every_command_is_there():
     assert set(COMMANDS) == {
         "predict",
         "colour",
+        "serve",
         "view",
         "evaluate",
         "train",

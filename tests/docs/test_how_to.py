@@ -101,6 +101,7 @@ def test_there_are_pages():
         "python",
         "qgis",
         "sentinel-2",
+        "serve",
         "tell-the-sun",
         "train-your-own",
         "training-sets",

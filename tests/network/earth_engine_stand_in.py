@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import ee
 import numpy as np
+import pytest
 import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
@@ -24,6 +24,8 @@ from rasterio.warp import reproject
 
 from network import stac_world
 from network.faulty_server import FaultyServer
+
+ee = pytest.importorskip("ee", reason="the extra [gee] is not installed")
 
 CLIENT = Path(ee.__file__).parent / "tests"
 S2, SCORE, DEM = "COPERNICUS/S2_SR_HARMONIZED", "GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED", "COPERNICUS/DEM/GLO30"

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pytest
 from affine import Affine
 from rasterio.io import MemoryFile
 
 from im2dem.core.grid import Grid
 from im2dem.dataset.majortom_grid import cell_grid
 from network import stac_world
+
+pa = pytest.importorskip("pyarrow", reason="the extra [data] is not installed")
+pq = pytest.importorskip("pyarrow.parquet", reason="the extra [data] is not installed")
 
 CELL, CRS = "513U_77R", "EPSG:32632"
 HEADER_SHIFT = (3.64, -2.16)

@@ -26,6 +26,7 @@ from im2dem.pipeline.evaluate import (
 )
 from im2dem.pipeline.evaluation_anchor import AnchorProtocol, evaluate_anchors
 from im2dem.pipeline.evaluation_cost import model_cost, time_ratio
+from im2dem.pipeline.evaluation_guided import guided_by
 from im2dem.pipeline.evaluation_training import NAME as MEAN_ROW
 from im2dem.pipeline.evaluation_training import mean_training_row
 from im2dem.pipeline.predict import PredictOptions, predictor
@@ -138,8 +139,9 @@ def _anchors(
         raise UsageError(f"no pair of {data} has {name!r} in its name")
     with ExitStack() as stack:
         card = _opened(model, stack).card_path
-        predict = predictor(PredictOptions(model=str(card), tile_px=model_tile, level=level), use_sun=use_sun)
-        result = evaluate_anchors(predict, pairs, wanted, tick)
+        chosen = PredictOptions(model=str(card), tile_px=model_tile, level=level)
+        predict = predictor(chosen, use_sun=use_sun)
+        result = evaluate_anchors(predict, pairs, wanted, tick, guided_by(chosen, use_sun))
     console.say(result.to_json() if as_json else result.to_table())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -69,12 +71,9 @@ def open_reader(
         A band that is not there, or `gsd_m` for a georeferenced file.
     """
     dataset = _open(source)
-    try:
+    with _closed_on_error(dataset, source):
         plan = picture_plan(dataset, bands)
         return FileReader(dataset, plan, grid_of(dataset, gsd_m), _info(dataset, plan, "DN"), None)
-    except BaseException:
-        dataset.close()
-        raise
 
 
 def open_dem(
@@ -111,7 +110,7 @@ def open_dem(
         A band that is not there, or `gsd_m` for a georeferenced file.
     """
     dataset = _open(source)
-    try:
+    with _closed_on_error(dataset, source):
         both = with_sigma and dataset.count > band and dataset.descriptions[band] == "sigma"
         indexes, names = ((band, band + 1), ("height", "sigma")) if both else ((band,), ("height",))
         plan = plain_plan(dataset, indexes, names)
@@ -120,9 +119,6 @@ def open_dem(
         offsets = tuple(float(dataset.offsets[i - 1]) for i in indexes)
         conversion = Conversion(scales, offsets, to_metres, heights=True)
         return FileReader(dataset, plan, grid_of(dataset, gsd_m), _info(dataset, plan, unit), conversion)
-    except BaseException:
-        dataset.close()
-        raise
 
 
 def read_raster(source: str | os.PathLike[str]) -> Raster:
@@ -146,7 +142,7 @@ def read_raster(source: str | os.PathLike[str]) -> Raster:
         Complex numbers.
     """
     dataset = _open(source)
-    try:
+    with _closed_on_error(dataset, source):
         indexes = tuple(range(1, dataset.count + 1))
         names = tuple(name or f"band_{i}" for i, name in zip(indexes, dataset.descriptions, strict=True))
         plan = plain_plan(dataset, indexes, names)
@@ -155,8 +151,6 @@ def read_raster(source: str | os.PathLike[str]) -> Raster:
         with FileReader(dataset, plan, grid_of(dataset, None), info, conversion) as reader:
             data = reader.read(reader.grid.window)
             return Raster(data, reader.grid, names, info.unit, info.vertical_datum)
-    finally:
-        dataset.close()
 
 
 def ensure_has_data(reader: RasterReader) -> None:
@@ -191,7 +185,7 @@ def _open(source: str | os.PathLike[str]) -> Any:
             dataset = rasterio.open(name)
     except (RasterioError, OSError) as error:
         raise why_unreadable(name, error) from error
-    try:
+    with _closed_on_error(dataset, source):
         if dataset.count == 0:
             parts = list(dataset.subdatasets)
             raise NotAnImageError(
@@ -200,10 +194,19 @@ def _open(source: str | os.PathLike[str]) -> Any:
             )
         if dataset.driver == "PNG" and not is_virtual(name):
             check_png_complete(name)
-    except BaseException:
-        dataset.close()
-        raise
     return dataset
+
+
+@contextmanager
+def _closed_on_error(dataset: Any, source: str | os.PathLike[str]) -> Iterator[None]:
+    """Close the file when the block fails; what GDAL complains of under rasterio's private names is a damaged file."""
+    try:
+        yield
+    except BaseException as error:
+        dataset.close()
+        if isinstance(error, Exception) and type(error).__module__ == "rasterio._err":
+            raise why_unreadable(os.fspath(source), error) from error
+        raise
 
 
 def _info(dataset: Any, plan: ReadPlan, unit: str) -> SceneInfo:

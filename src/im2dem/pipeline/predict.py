@@ -34,6 +34,7 @@ from im2dem.runtime.shelf import Shelf
 from .anchored import Anchored
 from .anchoring import Anchor, AnchorOptions, AnchorReport, open_anchor
 from .condition import condition_of
+from .expected_error import SigmaMeter
 from .guide import guided, once_coarser
 from .prediction import DEFAULT_MODEL, Prediction, PredictOptions, summary
 
@@ -125,7 +126,9 @@ def predict_file(
                 if anchored is not None:
                     anchored.write(writer, progress or _no_progress)
                 else:
-                    report = _run(prepared, writer, options, scratch, progress)
+                    meter = SigmaMeter(writer)
+                    report = _run(prepared, meter, options, scratch, progress)
+                    prepared = replace(prepared, heights_are=meter.in_words(prepared.heights_are, prepared.unit))
                 began = time.perf_counter()
             report = replace(report, seconds=report.seconds | {"finish": time.perf_counter() - began})
         except (KeyboardInterrupt, OutputError):
