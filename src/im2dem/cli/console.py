@@ -19,6 +19,7 @@ STAGES = {
     "anchor": "anchoring",
     "write": "blending and writing",
     "terrain": "shaping the land",
+    "colour": "colouring",
 }
 
 errors = Console(stderr=True, highlight=False)
