@@ -26,6 +26,11 @@ def run(setup: Setup) -> Outcome:
     return of_splits(setup, "val")
 
 
+def release(setup: Setup) -> Outcome:
+    """The test split, run once per release."""
+    return of_splits(setup, "test")
+
+
 def of_splits(setup: Setup, *splits: str) -> Outcome:
     """Anchors on the pairs of some splits."""
     protocol = AnchorProtocol(most_tiles=4) if setup.quick else AnchorProtocol()

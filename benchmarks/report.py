@@ -19,6 +19,7 @@ TITLES = {
     "test": "Accuracy on the test split",
     "flat": "Flat land",
     "anchoring": "Absolute heights from points and coarse models",
+    "anchoring-test": "Absolute heights on the test split",
     "speed": "Speed",
     "memory": "Memory",
     "exactness": "Exactness",
