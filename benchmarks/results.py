@@ -23,6 +23,7 @@ import flatland
 import install
 import memory
 import page
+import poisson
 import report
 import speed
 import terrain
@@ -44,6 +45,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "flat": flatland.run,
     "anchoring": anchoring.run,
     "anchoring-test": anchoring.release,
+    "poisson": poisson.run,
     "speed": speed.run,
     "memory": memory.run,
     "exactness": exactness.run,
