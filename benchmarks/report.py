@@ -20,6 +20,7 @@ TITLES = {
     "flat": "Flat land",
     "anchoring": "Absolute heights from points and coarse models",
     "anchoring-test": "Absolute heights on the test split",
+    "building": "Building training sets",
     "poisson": "The Poisson system",
     "speed": "Speed",
     "memory": "Memory",

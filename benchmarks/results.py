@@ -17,6 +17,7 @@ from pathlib import Path
 
 import accuracy
 import anchoring
+import building
 import exactness
 import exporting
 import flatland
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "anchoring": anchoring.run,
     "anchoring-test": anchoring.release,
     "poisson": poisson.run,
+    "building": building.run,
     "speed": speed.run,
     "memory": memory.run,
     "exactness": exactness.run,
