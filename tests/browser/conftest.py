@@ -14,7 +14,8 @@ from im2dem.core.raster import Raster
 from im2dem.web.page import PageOptions, build_page
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while a driver lives, its event loop runs in this thread, and nothing else may use asyncio there.
+@pytest.fixture(scope="module")
 def launch():
     """Start the browser with flags, once for each set of them."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
