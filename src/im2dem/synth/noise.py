@@ -137,7 +137,8 @@ def noise(
     chosen = options or NoiseOptions()
     x, y = lattice.axes()
     if HAS_NUMBA and chosen.basis == "perlin":
-        return _as(noise_fast.perlin_grid(x, y, *_numbers(seed, chosen)), dtype)
+        out = np.empty((y.size, x.size), dtype=_kind(dtype))
+        return noise_fast.perlin_grid(x, y, _numbers(seed, chosen), out)
     return noise_at(*lattice.points(), seed, chosen, dtype)
 
 
@@ -274,7 +275,11 @@ def _numbers(seed: int, o: NoiseOptions) -> tuple[Any, ...]:
 
 
 def _as(values: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
+    return values.astype(_kind(dtype), copy=False)
+
+
+def _kind(dtype: DTypeLike) -> np.dtype[Any]:
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise UsageError(f"noise comes as float32 or float64, got {kind}")
-    return values.astype(kind, copy=False)
+    return kind

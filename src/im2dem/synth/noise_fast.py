@@ -13,6 +13,7 @@ from .noise_lattice import GRADIENT_X, GRADIENT_Y, PERLIN_SCALE, SIMPLEX_SCALE, 
 
 F64 = NDArray[np.float64]
 _56 = np.uint64(56)
+BAND_ROWS = 32
 
 
 @compiled()
@@ -99,71 +100,115 @@ def simplex_points(x: F64, y: F64, seeds: Any, frequency: float, gain: float, la
 
 @compiled()
 def _columns(x: F64, frequency: float) -> Any:
-    """What an octave needs of each column, once for all rows: cell, position in the cell, fade."""
+    """What an octave needs of each column, once for all rows: cell (0 the first), position in the cell, fade."""
     cell, inside, fade = np.empty(x.size, np.int64), np.empty(x.size), np.empty(x.size)
+    first = np.int64(math.floor(x[0] * frequency))
     for j in range(x.size):
         at = x[j] * frequency
         base = math.floor(at)
         t = at - base
-        cell[j], inside[j] = np.int64(base), t
+        cell[j], inside[j] = np.int64(base) - first, t
         fade[j] = t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
-    return cell, inside, fade
+    return first, cell, inside, fade
 
 
-@compiled(parallel=True)
-def _add_octave(
-    x: F64, y: F64, seed: Any, frequency: float, amplitude: float, shape: int, total: F64, before: F64
-) -> None:
-    cell, inside, fade = _columns(x, frequency)
-    first = cell[0]
-    n = cell[-1] - first + 2
-    for r in prange(y.size):
+@compiled()
+def _directions(first: Any, iy: Any, seed: Any, cell: Any, out: F64) -> None:
+    """Gradients at the left and right corner of each column's cell, on lattice row `iy`: out is (x, y, x, y) by column.
+
+    Laid out by column so that the loop over pixels reads straight on and the compiler can take several at a time.
+    """
+    n = cell[-1] + 2
+    along, up = np.empty(n), np.empty(n)
+    for k in range(n):
+        h = np.int64(mix_one(first + k, iy, seed) >> _56)
+        along[k], up[k] = GRADIENT_X[h], GRADIENT_Y[h]
+    for j in range(cell.size):
+        k = cell[j]
+        out[0, j], out[1, j], out[2, j], out[3, j] = along[k], up[k], along[k + 1], up[k + 1]
+
+
+@compiled()
+def _row(north: F64, south: F64, inside: F64, fade: F64, fy: float, v: float, out: F64) -> None:
+    """One row of one octave, before its amplitude."""
+    ax, ay, bx, by = north[0], north[1], north[2], north[3]
+    cx, cy, dx, dy = south[0], south[1], south[2], south[3]
+    for j in range(out.size):
+        fx = inside[j]
+        c0 = ax[j] * fx + ay[j] * fy
+        c1 = bx[j] * (fx - 1.0) + by[j] * fy
+        c2 = cx[j] * fx + cy[j] * (fy - 1.0)
+        c3 = dx[j] * (fx - 1.0) + dy[j] * (fy - 1.0)
+        u = fade[j]
+        top = c0 + u * (c1 - c0)
+        bottom = c2 + u * (c3 - c2)
+        out[j] = (top + v * (bottom - top)) * PERLIN_SCALE
+
+
+@compiled()
+def _add_octave(x: F64, y: F64, seed: Any, scale: Any, shape: int, total: F64, before: F64) -> None:
+    """Add an octave to a band of rows; `scale` is (frequency, amplitude)."""
+    frequency, amplitude = scale
+    first, cell, inside, fade = _columns(x, frequency)
+    north, south, value = np.empty((4, x.size)), np.empty((4, x.size)), np.empty(x.size)
+    now, is_first = np.int64(0), True
+    for r in range(y.size):
         at = y[r] * frequency
         base = math.floor(at)
         fy = at - base
         iy = np.int64(base)
-        v = fy * fy * fy * (fy * (fy * 6.0 - 15.0) + 10.0)
-        # The part of the dot product that does not change along a cell of this row.
-        slope0, slope1, lift0, lift1 = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-        for k in range(n):
-            h = np.int64(mix_one(first + k, iy, seed) >> _56)
-            slope0[k], lift0[k] = GRADIENT_X[h], GRADIENT_Y[h] * fy
-            h = np.int64(mix_one(first + k, iy + 1, seed) >> _56)
-            slope1[k], lift1[k] = GRADIENT_X[h], GRADIENT_Y[h] * (fy - 1.0)
-        for j in range(x.size):
-            k = cell[j] - first
-            fx = inside[j]
-            c0 = slope0[k] * fx + lift0[k]
-            c1 = slope0[k + 1] * (fx - 1.0) + lift0[k + 1]
-            c2 = slope1[k] * fx + lift1[k]
-            c3 = slope1[k + 1] * (fx - 1.0) + lift1[k + 1]
-            u = fade[j]
-            top = c0 + u * (c1 - c0)
-            bottom = c2 + u * (c3 - c2)
-            value = (top + v * (bottom - top)) * PERLIN_SCALE
-            if shape == 0:
-                total[r, j] = total[r, j] + value * amplitude
+        if is_first or iy != now:
+            if not is_first and iy == now + 1:
+                north, south = south, north
             else:
-                value, before[r, j] = _shaped(value, before[r, j], shape)
-                total[r, j] = total[r, j] + value * amplitude
+                _directions(first, iy, seed, cell, north)
+            _directions(first, iy + 1, seed, cell, south)
+            now, is_first = iy, False
+        v = fy * fy * fy * (fy * (fy * 6.0 - 15.0) + 10.0)
+        _row(north, south, inside, fade, fy, v, value)
+        row = total[r]
+        if shape == 0:
+            for j in range(x.size):
+                row[j] = row[j] + value[j] * amplitude
+        else:
+            for j in range(x.size):
+                one, before[r, j] = _shaped(value[j], before[r, j], shape)
+                row[j] = row[j] + one * amplitude
 
 
 @compiled(parallel=True)
-def _divide(total: F64, whole: float) -> None:
-    for r in prange(total.shape[0]):
-        for j in range(total.shape[1]):
-            total[r, j] = total[r, j] / whole
+def _bands(x: F64, y: F64, seeds: Any, numbers: Any, shape: int, out: Any) -> None:
+    """Fill `out` band by band of rows: what is summed up stays near the core that sums it."""
+    frequency, gain, lacunarity = numbers
+    for band in prange((y.size + BAND_ROWS - 1) // BAND_ROWS):
+        start = band * BAND_ROWS
+        rows = y[start : start + BAND_ROWS]
+        total = np.zeros((rows.size, x.size))
+        before = np.ones((rows.size, x.size if shape else 1))
+        amplitude, f, whole = 1.0, frequency, 0.0
+        for k in range(seeds.size):
+            _add_octave(x, rows, seeds[k], (f, amplitude), shape, total, before)
+            whole += amplitude
+            amplitude *= gain
+            f *= lacunarity
+        for r in range(rows.size):
+            for j in range(x.size):
+                out[start + r, j] = total[r, j] / whole
 
 
-def perlin_grid(x: F64, y: F64, seeds: Any, frequency: float, gain: float, lacunarity: float, shape: int) -> F64:
-    """Perlin octaves over the grid of rising `x` (columns) and `y` (rows), shape (y, x)."""
-    total = np.zeros((y.size, x.size))
-    before = np.ones(total.shape if shape else (1, 1))
-    amplitude, whole = 1.0, 0.0
-    for seed in seeds:
-        _add_octave(x, y, seed, frequency, amplitude, shape, total, before)
-        whole += amplitude
-        amplitude *= gain
-        frequency *= lacunarity
-    _divide(total, whole)
-    return total
+def perlin_grid(x: F64, y: F64, numbers: tuple[Any, ...], out: NDArray[Any]) -> NDArray[Any]:
+    """Perlin octaves over the grid of rising `x` (columns) and `y` (rows), into `out`, shape (y, x).
+
+    Parameters
+    ----------
+    x, y
+        Metres.
+    numbers
+        Seeds of the octaves, frequency, gain, lacunarity, shape (0 fbm, 1 billow, 2 ridged).
+    out
+        float32 or float64; sums are float64 either way.
+    """
+    seeds, frequency, gain, lacunarity, shape = numbers
+    if out.size:
+        _bands(x, y, seeds, (frequency, gain, lacunarity), shape, out)
+    return out
