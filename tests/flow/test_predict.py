@@ -41,7 +41,7 @@ SMALL_TILES: dict[str, Any] = {"tile_px": 64, "overlap_px": 16, "threads": 1}
 def _open_the_model_once() -> Iterator[None]:
     """Opening takes longer than running on these small pictures; a session keeps nothing between runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "_open_session", functools.cache(session._open_session))
+        patch.setattr(session, "open_net", functools.cache(session.open_net))
         yield
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from fakes import toy_card
 from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
-from im2dem.runtime.card import file_sha256, save_card
+from im2dem.runtime import providers
+from im2dem.runtime.card import file_sha256, find_model, save_card
 from im2dem.runtime.session import Condition, OnnxModel
 
 onnx = pytest.importorskip("onnx")
@@ -176,3 +177,47 @@ def test_vector_by_hand():
 def test_conditions_out_of_range(wrong):
     with pytest.raises(UsageError):
         Condition(**wrong)
+
+
+@pytest.mark.parametrize("kind", ["none", "optional", "required"])
+def test_openvino_gives_the_same_heights(tmp_path, kind):
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    path = write_model(tmp_path, condition=kind)
+    condition = Condition(sun_azimuth_deg=90, sun_elevation_deg=30, gsd_m=30.0)
+    wanted, found = (
+        OnnxModel(path, condition=condition, threads=1, provider=name)(batch()) for name in ("cpu", "openvino")
+    )
+    # Two float32 implementations of the same sums, some of which they fuse: a few roundings.
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_openvino_runs_the_shipped_net_as_the_default_does():
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    image = batch(2, 128)
+    for condition in (Condition(gsd_m=10.0), Condition(160.0, 40.0, 30.0, 46.0)):
+        cpu, openvino = (
+            OnnxModel(find_model("relief-free"), condition=condition, threads=1, provider=name)
+            for name in ("cpu", "openvino")
+        )
+        wanted = cpu(image)
+        # Sums of thousands of products in another order: 1e-5 of the spread; a lost condition moves it by a tenth.
+        assert np.abs(openvino(image) - wanted)[:, 0].max() < 1e-4 * wanted[:, 0].std()
+        assert np.abs(openvino(image) / wanted - 1)[:, 1].max() < 1e-3
+
+
+def test_openvino_from_several_threads(card_path):
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    model = OnnxModel(card_path, condition=Condition(gsd_m=10.0), threads=1, provider="openvino")
+    images = [batch(1) + k for k in range(8)]
+    wanted = [model(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        for out, expected in zip(pool.map(model, images), wanted, strict=True):
+            np.testing.assert_array_equal(out, expected)
+
+
+def test_without_openvino_the_extra_is_named(card_path, monkeypatch):
+    monkeypatch.setattr(providers, "_has_openvino", lambda: False)
+    assert providers.available_providers()[0] == "cpu"
+    assert "openvino" not in providers.available_providers()
+    with pytest.raises(MissingDependencyError, match=r"im2dem\[openvino\]"):
+        OnnxModel(card_path, condition=Condition(), provider="openvino")

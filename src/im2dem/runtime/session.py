@@ -23,26 +23,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
+from im2dem.core.errors import InputError, ModelError, UsageError
 from im2dem.core.scaling import SLOPE_UNIT
 from im2dem.core.sun import turn_sun, turns_into
 
 from .card import load_card, verified_onnx
+from .providers import Net, open_net
 
 CONDITION_SIZE = 8
 GUIDE_BANDS = ("prior", "prior_known", "points", "points_known")
 _REFERENCE_GSD_M = 30.0
 _LOG_B_LIMIT = 20.0  # exp of more overflows nothing, and no height is known to e^-20 slope units
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +123,7 @@ class OnnxModel:
     ModelError
         Card or file cannot be used, or the file does not keep the contract above.
     MissingDependencyError
-        The installed ONNX Runtime has no such provider.
+        This installation cannot use the provider.
     UsageError
         Unknown provider, or fewer than one thread.
     """
@@ -141,8 +134,8 @@ class OnnxModel:
         self.card = load_card(card_path)
         self.condition = condition
         path = verified_onnx(self.card, card_path)
-        self._session = _open_session(path, threads, _provider_name(provider))
-        takes = _check_contract(self._session, path)
+        self._net = open_net(path, threads, provider)
+        takes = _check_contract(self._net, path)
         self._has_condition, self._guide = "condition" in takes, takes.get("guide")
         if ("guide" in self.card.inputs) != ("guide" in takes):
             raise ModelError(
@@ -221,8 +214,8 @@ class OnnxModel:
         elif self._guide == "required":
             inputs["guide"] = np.zeros((len(batch), len(GUIDE_BANDS), *batch.shape[2:]), np.float32)
         try:
-            (relief,) = self._session.run(["relief"], inputs)
-        except Exception as error:  # ONNX Runtime has no common base for its errors
+            relief = self._net.run("relief", inputs)
+        except Exception as error:  # the runtimes have no common base for their errors
             raise ModelError(f"the model {self.card.name} failed on a batch of {batch.shape}: {error}") from error
         if relief.shape != (batch.shape[0], 2, *batch.shape[2:]):
             raise ModelError(f"the model {self.card.name} made {relief.shape} of a batch of {batch.shape}")
@@ -283,37 +276,9 @@ def _guide_of(
     return guide, np.asarray(np.where(has_prior, mean_prior, 0.0), np.float32)[:, None, None], has_prior
 
 
-def _provider_name(provider: str) -> str:
-    if provider not in _PROVIDERS:
-        raise UsageError(f"there is no provider {provider!r}; known are: {', '.join(_PROVIDERS)}")
-    name = _PROVIDERS[provider]
-    if name not in ort.get_available_providers():
-        raise MissingDependencyError(
-            f"the installed ONNX Runtime cannot use {provider!r}; install the build of onnxruntime for it "
-            "(e.g. onnxruntime-gpu for cuda), or use the provider cpu"
-        )
-    return name
-
-
-def _open_session(path: Path, threads: int | None, provider: str) -> ort.InferenceSession:
-    if threads is not None and threads < 1:
-        raise UsageError(f"a model needs at least 1 thread, got {threads}")
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: its warnings are about its own optimiser
-    try:
-        return ort.InferenceSession(str(path), options, providers=[provider])
-    except Exception as error:  # ONNX Runtime has no common base for its errors
-        raise ModelError(f"the model file {path} cannot be loaded: {error}") from error
-
-
-def _check_contract(session: ort.InferenceSession, path: Path) -> dict[str, str]:
+def _check_contract(net: Net, path: Path) -> dict[str, str]:
     """What the model takes, each "required" or "optional"."""
-    required = {node.name for node in session.get_inputs()}
-    optional = {node.name for node in session.get_overridable_initializers()}
-    outputs = {node.name for node in session.get_outputs()}
+    required, optional, outputs = net.required, net.optional, net.outputs
     if "image" not in required or not required <= {"image", "condition", "guide"} or "relief" not in outputs:
         raise ModelError(
             f"the model file {path} must take 'image' (and may take 'condition' and 'guide') and give 'relief'; "
