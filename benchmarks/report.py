@@ -31,6 +31,8 @@ TITLES = {
     "export": "Exports",
     "page": "The page",
     "terrain": "Artificial terrain",
+    "colour": "Pictures of heights",
+    "colour-test": "Pictures of heights, test split",
 }
 
 INTRO = """\

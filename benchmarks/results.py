@@ -18,6 +18,7 @@ from pathlib import Path
 import accuracy
 import anchoring
 import building
+import colouring
 import exactness
 import exporting
 import flatland
@@ -56,10 +57,12 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "export": exporting.run,
     "page": page.run,
     "terrain": terrain.run,
+    "colour": colouring.run,
+    "colour-test": colouring.release,
 }
 # Left out unless asked for: the test split is run once per release.
-ON_DEMAND = ("test", "anchoring-test")
-NEED_DATA = ("validation", "test", "flat", "anchoring", "anchoring-test")
+ON_DEMAND = ("test", "anchoring-test", "colour-test")
+NEED_DATA = ("validation", "test", "flat", "anchoring", "anchoring-test", "colour", "colour-test")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

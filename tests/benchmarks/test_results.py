@@ -20,6 +20,7 @@ from im2dem.runtime.engine import ApplyOptions
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import ablations
 import accuracy
+import colouring
 import drawn_scene
 import exactness
 import flatland
@@ -209,3 +210,17 @@ def test_a_split_from_pairs_to_page(folder, tmp_path):
     assert page.count("| random smooth field") == 1
     assert str(folder[0]) not in page
     assert "## Bars" not in page  # the test split is reported, whatever comes out
+
+
+def test_tiles_for_colours_are_hilly_and_their_pictures_of_8_bits(folder, monkeypatch):
+    (pair,), dem = find_pairs(folder[0]), folder[1]
+    monkeypatch.setattr(colouring, "SIDE_PX", 64)
+    tiles = colouring.tiles_of(pair)
+    assert len(tiles) == 6
+    picture, heights, gsd_m, sun = tiles[1]
+    assert sun == (150.0, 30.0)
+    assert gsd_m == pytest.approx(30.0, rel=1e-3)  # on the ground: UTM is not true to scale
+    np.testing.assert_array_equal(heights, dem[:64, 64:128])
+    assert 50 / 255 <= picture.min() <= picture.max() < 200 / 255
+    monkeypatch.setattr(colouring, "LEAST_RELIEF_M", 1000.0)
+    assert colouring.tiles_of(pair) == []

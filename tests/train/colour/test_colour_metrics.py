@@ -96,6 +96,12 @@ def test_light_is_that_of_the_sun(land):
     assert light_agreement(lit, dem, gsd_m, (330.0, 35.0)) < -0.5
 
 
+def test_one_colour_has_no_light_whatever_float32_makes_of_it():
+    dem = 50 * np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    flat = np.broadcast_to(np.array([0.31, 0.33, 0.27], np.float32)[:, None, None], (3, 64, 64)).copy()
+    assert light_agreement(flat, dem, 30.0, SUN) == 0.0
+
+
 def test_pictures_of_another_shape_are_refused(features):
     with pytest.raises(UsageError, match="64 px"):
         features.layers(np.zeros((1, 3, 32, 32), np.float32))

@@ -23,6 +23,8 @@ from im2dem.train.lite0 import Lite0Encoder
 INPUT_MEAN, INPUT_STD = 127.0 / 255.0, 128.0 / 255.0
 LEAST_PX = 64
 AT_ONCE = 8
+# Below: one colour, but for the rounding of float32.
+LEAST_SPREAD = 1e-5
 
 Float = NDArray[np.float32]
 Painter = Callable[[Float, float, tuple[float, float]], Float]
@@ -165,7 +167,7 @@ def light_agreement(picture: Float, dem: Float, gsd_m: float, sun_deg: tuple[flo
     shade = hillshade(dem, (gsd_m, gsd_m), *sun_deg).ravel()
     brightness = picture.mean(axis=0).ravel()
     known = np.isfinite(shade)
-    if not known.any() or shade[known].std() == 0 or brightness[known].std() == 0:
+    if not known.any() or shade[known].std() < LEAST_SPREAD or brightness[known].std() < LEAST_SPREAD:
         return 0.0
     return float(np.corrcoef(shade[known], brightness[known])[0, 1])
 
