@@ -1,10 +1,12 @@
 """Water finds its way out of any land, and area is counted once."""
 
+import heapq
+
 import numpy as np
 import pytest
 
 from im2dem.core.errors import UsageError
-from im2dem.synth.hydrology import count_pits, drainage, drainage_density, flow_accumulation, strahler_order
+from im2dem.synth.hydrology import EPSILON_M, count_pits, drainage, drainage_density, flow_accumulation, strahler_order
 from im2dem.synth.noise import Lattice, NoiseOptions, noise
 
 
@@ -20,6 +22,31 @@ def test_no_pit_is_left_and_nothing_is_lowered(wander_seed: int | None) -> None:
     assert count_pits(dem) > 0
     assert count_pits(way.filled.astype(np.float32)) == 0
     assert (way.filled >= dem).all()
+
+
+@pytest.mark.parametrize("sea_m", [None, -20.0])
+def test_pits_are_filled_as_by_the_plain_algorithm(sea_m: float | None) -> None:
+    dem = rough(32)
+    height, width = dem.shape
+    filled = np.full(dem.shape, np.nan)
+    sea = -np.inf if sea_m is None else sea_m
+    heap = [
+        (dem[r, c], r, c)
+        for r in range(height)
+        for c in range(width)
+        if r in (0, height - 1) or c in (0, width - 1) or dem[r, c] <= sea
+    ]
+    for z, r, c in heap:
+        filled[r, c] = z
+    heapq.heapify(heap)
+    while heap:
+        z, r, c = heapq.heappop(heap)
+        for i in range(max(r - 1, 0), min(r + 2, height)):
+            for j in range(max(c - 1, 0), min(c + 2, width)):
+                if np.isnan(filled[i, j]):
+                    filled[i, j] = max(dem[i, j], z + EPSILON_M)
+                    heapq.heappush(heap, (filled[i, j], i, j))
+    assert np.array_equal(drainage(dem, sea_m).filled, filled)
 
 
 def test_every_pixel_drains_to_the_edge_through_lower_ones() -> None:

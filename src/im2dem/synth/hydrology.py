@@ -3,7 +3,8 @@
 Source
 ------
 Barnes, Lehman & Mulla (2014), Priority-flood, Computers & Geosciences 62, 117-127, doi:10.1016/j.cageo.2013.04.024
-(algorithm 2, with an increment per step); O'Callaghan & Mark (1984) for D8; Strahler (1957) for stream order.
+(algorithm 2, with an increment per step); Zhou, Sun & Fu (2016), doi:10.1016/j.cageo.2016.02.021 (climbing without
+a queue of priorities); O'Callaghan & Mark (1984) for D8; Strahler (1957) for stream order.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Drainage:
     filled
         Heights without pits, shape (row, col), metres: every pixel but the outlets has a lower neighbour.
     order
-        Flat pixel numbers, outlets first, each after its receiver; shape (row * col,).
+        Flat pixel numbers, each after its receiver; shape (row * col,).
     receiver
         Flat number of the neighbour that takes a pixel's water, its own number at outlets; shape (row * col,).
     """
@@ -77,9 +78,11 @@ def drainage(dem: NDArray[np.floating[Any]], sea_m: float | None = None, wander_
     if not np.isfinite(z).all():
         raise UsageError("water cannot be routed over missing heights; fill NaN first")
     require_speed(20 * z.size, f"routing water over {z.shape[1]} x {z.shape[0]} pixels")
-    filled, order = _flood(z, -np.inf if sea_m is None else sea_m, EPSILON_M)
+    sea = -np.inf if sea_m is None else sea_m
+    filled = _flood(z, sea, EPSILON_M)
     seed = np.uint64(0 if wander_seed is None else (wander_seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
-    return Drainage(filled, order, _receivers(filled, -np.inf if sea_m is None else sea_m, seed))
+    receiver = _receivers(filled, sea, seed)
+    return Drainage(filled, _order(receiver), receiver)
 
 
 def flow_accumulation(way: Drainage) -> F64:
@@ -147,41 +150,81 @@ def _pop(keys: Any, items: Any, n: Any) -> None:
 
 
 @compiled()
-def _flood(z: F64, sea: float, epsilon: float) -> Any:
+def _flood(z: F64, sea: float, epsilon: float) -> F64:
+    """Heights without pits.
+
+    What can be climbed from an outlet needs no priority: only rims from which the land falls again wait in the heap.
+    """
     height, width = z.shape
     filled = np.empty((height, width))
-    order = np.empty(height * width, np.int32)
     seen = np.zeros((height, width), np.bool_)
-    # Every pixel is pushed once, so the heap never holds more than all of them; it starts small and doubles.
+    climb = np.empty(height * width, np.int32)
     keys, items = np.empty(4 * (height + width) + 64), np.empty(4 * (height + width) + 64, np.int32)
-    n = 0
+    n, first, last = 0, 0, 0
     for r in range(height):
         for c in range(width):
             if r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea:
                 seen[r, c] = True
                 filled[r, c] = z[r, c]
+                climb[last] = r * width + c
+                last += 1
+    while True:
+        while first < last:
+            at = climb[first]
+            first += 1
+            r, c = at // width, at % width
+            least, is_rim = filled[r, c] + epsilon, False
+            for k in range(8):
+                i, j = r + _ROWS[k], c + _COLS[k]
+                if 0 <= i < height and 0 <= j < width and not seen[i, j]:
+                    if z[i, j] >= least:
+                        seen[i, j] = True
+                        filled[i, j] = z[i, j]
+                        climb[last] = i * width + j
+                        last += 1
+                    else:
+                        is_rim = True
+            if is_rim:
                 if n == keys.size:
                     keys, items = np.append(keys, np.empty_like(keys)), np.append(items, np.empty_like(items))
-                _push(keys, items, n, z[r, c], np.int32(r * width + c))
+                _push(keys, items, n, filled[r, c], at)
                 n += 1
-    done = 0
-    while n > 0:
+        if n == 0:
+            return filled
         at = items[0]
         _pop(keys, items, n)
         n -= 1
-        order[done] = at
-        done += 1
         r, c = at // width, at % width
         for k in range(8):
             i, j = r + _ROWS[k], c + _COLS[k]
             if 0 <= i < height and 0 <= j < width and not seen[i, j]:
                 seen[i, j] = True
-                filled[i, j] = max(z[i, j], filled[r, c] + epsilon)
-                if n == keys.size:
-                    keys, items = np.append(keys, np.empty_like(keys)), np.append(items, np.empty_like(items))
-                _push(keys, items, n, filled[i, j], np.int32(i * width + j))
-                n += 1
-    return filled, order
+                filled[i, j] = filled[r, c] + epsilon
+                climb[last] = i * width + j
+                last += 1
+
+
+@compiled()
+def _order(receiver: I32) -> I32:
+    """Pixels such that each comes after its receiver."""
+    # 255: has its place. A pixel gets one when all that drain into it have theirs.
+    waiting = np.zeros(receiver.size, np.uint8)
+    for i in range(receiver.size):
+        if receiver[i] != i:
+            waiting[receiver[i]] += np.uint8(1)
+    order = np.empty(receiver.size, np.int32)
+    place = receiver.size
+    for i in range(receiver.size):
+        at = i
+        while waiting[at] == 0:
+            place -= 1
+            order[place] = at
+            waiting[at] = np.uint8(255)
+            if receiver[at] == at:
+                break
+            at = receiver[at]
+            waiting[at] -= np.uint8(1)
+    return order
 
 
 @compiled()
