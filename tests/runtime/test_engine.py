@@ -18,7 +18,7 @@ from fakes import (
     VirtualReader,
     picture,
 )
-from im2dem.core.errors import ModelError, NoDataError, UsageError
+from im2dem.core.errors import ModelError, NoDataError, OutputError, UsageError
 from im2dem.core.tiles import TilePlan
 from im2dem.runtime.engine import ApplyOptions, apply_model
 
@@ -349,3 +349,46 @@ def test_a_flat_sea_is_levelled_too():
     out, report = apply(picture(np.zeros((200, 200))), OffsetGainModel())
     assert report.levels.step_before > 10
     np.testing.assert_allclose(out[0], 0, atol=1e-3)
+
+
+def test_the_model_works_on_while_rows_are_written():
+    """The writer waits for the model to be two tiles further: one after the other, it would wait in vain."""
+    calls, begun, total = [], threading.Condition(), len(TilePlan((300, 64), 64, 16))
+
+    def answer(batch):
+        with begun:
+            calls.append(threading.get_ident())
+            begun.notify_all()
+        return batch[:, 0]
+
+    class Waiting(MemoryWriter):
+        threads = []  # noqa: RUF012
+
+        def write(self, window, data):
+            self.threads.append(threading.get_ident())
+            wanted = min(len(self.threads) + 2, total)
+            with begun:
+                assert begun.wait_for(lambda: len(calls) >= wanted, timeout=60)
+            super().write(window, data)
+
+    reader, writer = picture(relief((300, 64), bands=3)), Waiting()
+    apply_model(reader, FunctionModel(function=answer), writer, PLAIN)
+    np.testing.assert_allclose(writer.data[0], reader.data[0], atol=1e-3)
+    assert len(calls) == len(writer.threads) == total
+    assert len({*writer.threads, *calls, threading.get_ident()}) == 3
+
+
+def test_what_the_writer_says_reaches_the_caller_and_ends_the_run():
+    class Full(NullWriter):
+        windows = 0
+
+        def write(self, window, data):
+            self.windows += 1
+            raise OutputError("the disk is full")
+
+    for options in (PLAIN, ApplyOptions()):
+        writer = Full()
+        with pytest.raises(OutputError, match="disk is full"):
+            apply_model(picture(relief((300, 200), bands=3)), IdentityModel(), writer, options)
+        assert writer.windows == 1
+    assert not [t for t in threading.enumerate() if t.name.startswith("im2dem-")]

@@ -1,17 +1,17 @@
 """Apply a tile model to a raster of any size with the memory of one row of tiles.
 
-Pass 1 reads the picture in rows of tiles (each pixel once, the next rows on a second thread while the model
-works), predicts every tile that has data, compares it with its neighbours and stores it in a spool on disk.
-Then the tiles are levelled. Pass 2 takes the tiles from the spool, levels, blends and writes them, row by row
-from the top. Where neither levelling nor centring is asked for, tiles are blended and written as they come,
-without a spool.
+Pass 1 reads the picture in rows of tiles (each pixel once), predicts every tile that has data, compares it with
+its neighbours and stores it in a spool on disk. Then the tiles are levelled. Pass 2 takes the tiles from the
+spool, levels, blends and writes them, row by row from the top. Where neither levelling nor centring is asked for,
+tiles are blended and written as they come, without a spool. Reading, the model, what is done with its answers
+and writing are each on a thread of their own, one step apart.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,18 +19,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from im2dem.core.blend import Blender, axis_weights
-from im2dem.core.errors import NoDataError, UsageError
-from im2dem.core.grid import Window
+from im2dem.core.blend import axis_weights
+from im2dem.core.errors import UsageError
 from im2dem.core.levelling import LevelOptions, Levels, OverlapCollector, OverlapStats, solve_levels
 from im2dem.core.protocols import RasterReader, RasterWriter, TileModel
 from im2dem.core.tiles import Tile, TilePlan
 
+from .join import Join, Progress, nothing
 from .spool import RowRecord, Spool, TileRecord
 from .stream import Clock, TileStream
 
-Progress = Callable[[str, int, int], None]
-"""Called with the stage ("predict", "level" or "write"), what is done and what there is to do."""
+__all__ = ["ApplyOptions", "ApplyReport", "LevelSummary", "Progress", "apply_model"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class ApplyReport:
     Attributes
     ----------
     seconds
-        "read" (on its own thread, beside the model), "model", "level" (comparing and solving), "spool",
-        "blend", "write" and "wall".
+        "read" and "model" (each on its own thread), "level" (comparing and solving), "spool",
+        "blend", "write" (on its own thread) and "wall".
     tiles, skipped, resumed
         Tiles of the plan; those without data; those taken over from an interrupted run.
     levels
@@ -144,7 +143,8 @@ def apply_model(
         Takes square tiles. Its first output band is levelled and centred; a second one is the standard
         deviation of the first and follows its gain. An attribute `min_px` is the least side it takes.
     writer
-        Gets windows of full width from top to bottom, NaN where the reader had no data in any one band.
+        Gets windows of full width from top to bottom, NaN where the reader had no data in any one band; on one
+        other thread, never two at once.
     options
         See `ApplyOptions`.
     progress
@@ -191,14 +191,12 @@ class _Run:
 
     def one_pass(self, writer: RasterWriter) -> ApplyReport:
         """Predict, blend and write as tiles come."""
-        join = _Join(self, writer)
         skipped = 0
-        with closing(self.stream.rows(0)) as bands:
-            for row, band in bands:
-                for tile, data in self._predict(row, band):
-                    skipped += data is None
-                    join.feed(tile, data)
-        join.finish()
+        with self._join(writer) as join, closing(self._predict(0)) as answers:
+            for tile, data in answers:
+                skipped += data is None
+                join.feed(tile, data)
+            join.finish()
         return ApplyReport(self.clock.read_out(), len(self.plan), skipped, 0, None)
 
     def two_passes(self, writer: RasterWriter) -> ApplyReport:
@@ -209,7 +207,7 @@ class _Run:
             self._fill_spool(spool)
             records = {tile.index: tile for row in spool.rows for tile in row.tiles}
             if not records:
-                raise _nothing(self.plan)
+                raise nothing(self.plan)
             self.progress("level", 0, 1)
             with self.clock.stage("level"):
                 pairs = [pair for row in spool.rows for pair in row.pairs]
@@ -218,11 +216,14 @@ class _Run:
                 if options.centre:
                     levels = _centred(levels, records)
             self.progress("level", 1, 1)
-            join = _Join(self, writer)
-            for tile in self.plan:
-                join.feed(tile, self._levelled(spool, tile, levels) if tile.index in records else None)
-            join.finish()
+            with self._join(writer) as join:
+                for tile in self.plan:
+                    join.feed(tile, self._levelled(spool, tile, levels) if tile.index in records else None)
+                join.finish()
         return ApplyReport(self.clock.read_out(), len(self.plan), len(self.plan) - len(records), resumed, summary)
+
+    def _join(self, writer: RasterWriter) -> Join:
+        return Join(self.plan, self.model.bands_out, writer, self.clock, self.progress)
 
     def _spool(self, folder: Path) -> Spool:
         options = self.options
@@ -245,25 +246,27 @@ class _Run:
             known = {tile.index for tile in spool.rows[-1].tiles}
             for tile in plan.row(first - 1):  # the next row will be compared with it
                 collector.feed(tile, spool.read(tile)[0] if tile.index in known else None)
-        with closing(self.stream.rows(first)) as bands:
-            for row, band in bands:
-                records: list[TileRecord] = []
-                pairs: list[OverlapStats] = []
-                for tile, data in self._predict(row, band):
-                    with self.clock.stage("level"):
-                        pairs += collector.feed(tile, None if data is None else data[0])
-                        if data is not None:
-                            records.append(_record(tile, data[0], row_weights[row], col_weights[tile.col_index]))
+        records: list[TileRecord] = []
+        pairs: list[OverlapStats] = []
+        with closing(self._predict(first)) as answers:
+            for tile, data in answers:
+                with self.clock.stage("level"):
+                    pairs += collector.feed(tile, None if data is None else data[0])
                     if data is not None:
-                        with self.clock.stage("spool"):
-                            spool.write(tile, data)
+                        weights = row_weights[tile.row_index], col_weights[tile.col_index]
+                        records.append(_record(tile, data[0], *weights))
                 with self.clock.stage("spool"):
-                    spool.finish_row(RowRecord(row, tuple(records), tuple(pairs)))
+                    if data is not None:
+                        spool.write(tile, data)
+                    if tile.col_index == len(plan.col_starts) - 1:
+                        spool.finish_row(RowRecord(tile.row_index, tuple(records), tuple(pairs)))
+                        records, pairs = [], []
 
-    def _predict(self, row: int, band: NDArray[np.float32]) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
-        for tile, data in self.stream.predict(row, band):
-            self.progress("predict", tile.index + 1, len(self.plan))
-            yield tile, data
+    def _predict(self, first: int) -> Generator[tuple[Tile, NDArray[np.float32] | None], None, None]:
+        with closing(self.stream.answers(first)) as answers:
+            for tile, data in answers:
+                self.progress("predict", tile.index + 1, len(self.plan))
+                yield tile, data
 
     def _levelled(self, spool: Spool, tile: Tile, levels: Levels) -> NDArray[np.float32]:
         with self.clock.stage("spool"):
@@ -272,57 +275,6 @@ class _Run:
             data *= np.float32(levels.gain[tile.index])  # height and sigma alike
             data[0] += np.float32(levels.offset[tile.index])
         return data
-
-
-class _Join:
-    """Blends tiles and writes what is final; holds back empty rows until there is something to write."""
-
-    def __init__(self, run: _Run, writer: RasterWriter) -> None:
-        self._run, self._writer = run, writer
-        self._blender = Blender(run.plan, run.model.bands_out)
-        self._done = 0  # rows that are final
-        self._written = 0
-        self._any = False
-
-    def feed(self, tile: Tile, data: NDArray[np.float32] | None) -> None:
-        with self._run.clock.stage("blend"):
-            self._blender.feed(tile, data)
-        self._any = self._any or data is not None
-        height, width = self._run.plan.shape
-        done = self._blender.rows_done()
-        if done > self._done:
-            if self._any:
-                self._write_empty(self._done)
-                with self._run.clock.stage("blend"):
-                    rows = self._blender.result(Window(self._done, 0, done - self._done, width))
-                self._write(rows)
-            self._done = done
-            self._run.progress("write", done, height)
-
-    def finish(self) -> None:
-        """After the last tile."""
-        if not self._any:
-            raise _nothing(self._run.plan)
-
-    def _write_empty(self, stop: int) -> None:
-        width, most = self._run.plan.shape[1], self._run.plan.tile_shape[0]
-        while self._written < stop:
-            rows = min(most, stop - self._written)
-            self._write(np.full((self._run.model.bands_out, rows, width), np.nan, np.float32))
-
-    def _write(self, rows: NDArray[np.float32]) -> None:
-        window = Window(self._written, 0, rows.shape[1], rows.shape[2])
-        with self._run.clock.stage("write"):
-            self._writer.write(window, rows)
-        self._written += rows.shape[1]
-
-
-def _nothing(plan: TilePlan) -> NoDataError:
-    height, width = plan.shape
-    return NoDataError(
-        f"the picture of {height} x {width} pixels has not one valid pixel; is the nodata value or "
-        "the choice of bands right?"
-    )
 
 
 def _record(

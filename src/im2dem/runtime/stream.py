@@ -1,11 +1,11 @@
-"""Read a raster in rows of tiles, on a second thread, and predict tile by tile."""
+"""Read a raster in rows of tiles, on a second thread, and predict tile by tile, on a third."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +49,7 @@ class TileStream:
     Parameters
     ----------
     reader, model, plan
-        See `engine.apply_model`. The reader is used on one other thread.
+        See `engine.apply_model`. The reader is used on one other thread, and so is the model.
     batch
         Tiles in one call of the model.
     clock
@@ -93,11 +93,27 @@ class TileStream:
         with self._clock.stage("read"):
             return self._reader.read(window)
 
-    def predict(self, row: int, band: NDArray[np.float32]) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
-        """Every tile of a row in order, with the model's answer.
+    def answers(self, first: int) -> Generator[tuple[Tile, NDArray[np.float32] | None], None, None]:
+        """Every tile from row `first` on in order, with the model's answer.
 
-        The answer is float32 (band, row, col), NaN where there is no data; None for a tile without any.
+        The answer is float32 (band, row, col), NaN where there is no data; None for a tile without any. The model
+        is already at the next batch while the caller works on an answer.
         """
+        before: _Asked | None = None
+        with ThreadPoolExecutor(1, "im2dem-model") as pool, closing(self.rows(first)) as bands:
+            for row, band in bands:
+                for waiting, batch in self._batches(row, band):
+                    asked = _Asked(waiting, pool.submit(self._call, np.stack(batch)) if batch else None)
+                    if before is not None:
+                        yield from before.answered()
+                    before = asked
+            if before is not None:
+                yield from before.answered()
+
+    def _batches(
+        self, row: int, band: NDArray[np.float32]
+    ) -> Iterator[tuple[list[tuple[Tile, NDArray[np.bool_] | None]], list[NDArray[np.float32]]]]:
+        """A row's tiles, each with where it is valid (None: nowhere), and the pixels of those that have any."""
         waiting: list[tuple[Tile, NDArray[np.bool_] | None]] = []
         batch: list[NDArray[np.float32]] = []
         tiles = self._plan.row(row)
@@ -109,9 +125,7 @@ class TileStream:
             if has_data:
                 batch.append(self._padded(pixels if valid.all() else fill(pixels)))
             if len(batch) == self._batch or tile is tiles[-1]:
-                answers = iter(self._call(batch) if batch else ())
-                for done, mask in waiting:
-                    yield done, None if mask is None else _masked(next(answers), mask, done)
+                yield waiting, batch
                 waiting, batch = [], []
 
     def _padded(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,14 +135,27 @@ class TileStream:
             return pixels
         return np.pad(pixels, ((0, 0), (0, self._side - height), (0, self._side - width)), mode="symmetric")
 
-    def _call(self, batch: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        given = np.stack(batch)
+    def _call(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._clock.stage("model"):
             answer = self._model(given)
-        wanted = (len(batch), self._model.bands_out, self._side, self._side)
+        wanted = (len(given), self._model.bands_out, self._side, self._side)
         if answer.shape != wanted:
             raise ModelError(f"the model made {answer.shape} of a batch of {given.shape}, wanted {wanted}")
         return answer
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Tiles that are with the model, each with where it is valid; those that are nowhere were not sent."""
+
+    tiles: list[tuple[Tile, NDArray[np.bool_] | None]]
+    coming: Future[NDArray[np.float32]] | None
+
+    def answered(self) -> Iterator[tuple[Tile, NDArray[np.float32] | None]]:
+        """Wait for the model; its answers tile by tile."""
+        answers = iter(self.coming.result() if self.coming is not None else ())
+        for tile, valid in self.tiles:
+            yield tile, None if valid is None else _masked(next(answers), valid, tile)
 
 
 def _model_side(plan: TilePlan, own_px: int, min_px: int) -> int:
