@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; make test-a
 from im2dem.core.errors import OutputError, UsageError  # noqa: E402
 from im2dem.dataset.chips import Chips  # noqa: E402
 from im2dem.dataset.training_data import TrainingData  # noqa: E402
-from im2dem.train.batches import MIRROR_NS, Sampler, Turn  # noqa: E402
+from im2dem.train.batches import MIRROR_NS, Sampler, Turn, _resampling  # noqa: E402
 from im2dem.train.journal import save_checkpoint  # noqa: E402
 from im2dem.train.loop import NotFiniteError, Run, load_run, train  # noqa: E402
 from im2dem.train.recipe import complete, load_recipe, read_table  # noqa: E402
@@ -299,3 +299,11 @@ def test_every_recipe_of_the_repository_loads() -> None:
     assert found
     for path in found:
         assert complete(read_table(path))["name"] == path.stem
+
+
+@pytest.mark.parametrize(("span", "size"), [(96, 128), (200, 128), (128, 64), (65, 64)])
+def test_crops_are_resampled_as_pytorch_resamples_with_antialiasing(span, size):
+    values = torch.from_numpy(np.random.default_rng(span).standard_normal((1, 2, span, span)).astype(np.float32))
+    expected = torch.nn.functional.interpolate(values, size=(size, size), mode="bilinear", antialias=True)
+    weights = _resampling(size, span)
+    torch.testing.assert_close(weights @ values @ weights.T, expected, atol=1e-5, rtol=1e-5)

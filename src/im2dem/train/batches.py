@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -124,13 +125,17 @@ class Sampler:
             if rng.random() < r.augment.crop_stretch
             else self.percentiles[id(chips)][i]
         )
-        image, relief, valid = _resize(rgb, dem, turn, r.crop_px)
-        image = _photograph(image, low, high, r.augment, rng)
+        table = _exposure(low, high, r.augment, rng)
+        image, relief, valid = _resize(rgb, table, dem, turn, r.crop_px)
+        image = _lens(image, r.augment, rng)
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
         relief = relief / (SLOPE_UNIT * gsd_m)
-        mean = (relief * valid).sum() / valid.sum()
-        image = image * valid + (image * valid).sum((1, 2), keepdim=True) / valid.sum() * (1 - valid)
-        relief = (relief - mean) * valid
+        if (known := float(valid.sum())) == valid.numel():
+            relief -= relief.mean()
+        else:
+            mean = (relief * valid).sum() / known
+            image = image * valid + (image * valid).sum((1, 2), keepdim=True) / known * (1 - valid)
+            relief = (relief - mean) * valid
         return image, torch.from_numpy(condition), relief, valid, torch.tensor(gsd_m)
 
 
@@ -183,31 +188,57 @@ def place(
     return turn, told.vector()[0]
 
 
-def _resize(rgb: NDArray[np.uint8], dem: NDArray[np.int16], turn: Turn, size: int) -> tuple[Tensor, Tensor, Tensor]:
+@lru_cache(maxsize=512)
+def _resampling(size: int, span: int) -> Tensor:
+    """Weights (size, span) that make `size` samples of `span`, as a triangle as wide as the coarser of both."""
+    scale = span / size
+    width = max(scale, 1.0)
+    away = (np.arange(span) + 0.5) - scale * (np.arange(size)[:, None] + 0.5)
+    weights = np.maximum(0.0, 1 - np.abs(away) / width)
+    return torch.from_numpy((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
+def _resize(
+    rgb: NDArray[np.uint8], table: NDArray[np.float32], dem: NDArray[np.int16], turn: Turn, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
     valid = dem != VOID
-    heights = np.where(valid, dem, 0).astype(np.float32) * DEM_STEP_M
-    mean = heights[valid].mean()
-    stack = np.concatenate([rgb.astype(np.float32), (heights - mean)[None] * valid, valid[None].astype(np.float32)])
-    tensor = torch.from_numpy(np.ascontiguousarray(turn.apply(stack)))[None]
-    if tensor.shape[-1] != size:
-        tensor = F.interpolate(tensor, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    image, relief, mask = tensor[0, :3], tensor[0, 3:4], tensor[0, 4:5]
-    return image, relief, (mask > 0.99).float()
+    is_whole = bool(valid.all())
+    stack = np.empty((4 if is_whole else 5, *dem.shape), np.float32)
+    for band, values, of in zip(stack, rgb, table, strict=False):
+        np.take(of, values, out=band)
+    np.multiply(dem, np.float32(DEM_STEP_M), out=stack[3])
+    stack[3] -= stack[3].mean(where=True if is_whole else valid)
+    if not is_whole:
+        stack[3] *= valid
+        stack[4] = valid
+    tensor = torch.from_numpy(np.ascontiguousarray(turn.apply(stack)))
+    if (span := tensor.shape[-1]) != size:
+        weights = _resampling(size, span)  # crops are square
+        tensor = (tensor.reshape(-1, span) @ weights.T).view(-1, span, size)
+        tensor = torch.stack([weights @ band for band in tensor])
+    mask = torch.ones(1, size, size) if is_whole else (tensor[4:] > 0.99).float()
+    return tensor[:3], tensor[3:4], mask
 
 
-def _photograph(
-    image: Tensor, low: NDArray[np.float64], high: NDArray[np.float64], augment: Augment, rng: np.random.Generator
-) -> Tensor:
-    """Stretch to [0, 1] as the reader does, with another sensor's gain, gamma, haze, blur and noise."""
+def _exposure(
+    low: NDArray[np.float64], high: NDArray[np.float64], augment: Augment, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """What each of the 256 values of a band becomes, shape (3, 256), 0 to 1.
+
+    Stretched as the reader does, with another sensor's gain and gamma and some haze. A table, as a power of every pixel
+    would be the dearest part of drawing a crop.
+    """
     span = (high - low) * np.exp(rng.normal(0, augment.gain, 3)) * np.exp(rng.normal(0, augment.gain))
     start = low + (high - low) * rng.normal(0, 0.03, 3)
-    shape = (3, 1, 1)
-    image = (image - torch.from_numpy(start).float().view(shape)) / torch.from_numpy(span).float().view(shape)
-    image = image.clamp(0, 1)
-    image = image ** float(np.exp(rng.normal(0, augment.gamma)))
+    table = np.clip((np.arange(256) - start[:, None]) / span[:, None], 0, 1) ** np.exp(rng.normal(0, augment.gamma))
     if rng.random() < 0.4:
-        veil = float(rng.uniform(0, augment.haze))
-        image = image * (1 - veil) + veil
+        veil = rng.uniform(0, augment.haze)
+        table = table * (1 - veil) + veil
+    return np.asarray(table, dtype=np.float32)
+
+
+def _lens(image: Tensor, augment: Augment, rng: np.random.Generator) -> Tensor:
+    """Grey at times, blur and noise."""
     if rng.random() < augment.grey:
         image = image.mean(0, keepdim=True).expand(3, -1, -1)
     if rng.random() < augment.blur:
