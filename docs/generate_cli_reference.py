@@ -13,6 +13,7 @@ TARGET = Path(__file__).with_name("cli-reference.md")
 
 EXAMPLES = {
     "serve": "im2dem serve --open",
+    "bench": "im2dem bench --size 512 --json",
     "predict": "im2dem predict scene.tif -o dem.tif --sun 150,35",
     "view": "im2dem view dem.tif --image scene.tif -o scene.html --open",
     "evaluate": "im2dem evaluate dem.tif truth.tif --csv scores.csv",

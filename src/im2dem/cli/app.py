@@ -12,6 +12,7 @@ from im2dem.core.errors import Im2DemError
 
 from . import (
     animate,
+    bench,
     colour,
     console,
     dataset,
@@ -50,6 +51,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(dataset.app, name="dataset")
 training.add_to(app)
 serve.add_to(app)
+bench.add_to(app)
 system.add_to(app)
 
 

@@ -33,6 +33,7 @@ def predict(
     level: Annotated[bool, typer.Option(help="Level the tiles' heights from their overlaps.")] = True,
     threads: Annotated[int | None, typer.Option(help="Threads of the network; default: all cores.")] = None,
     batch: Annotated[int, typer.Option(help="Tiles a run of the network.")] = 1,
+    provider: Annotated[str, typer.Option(help="cpu, openvino, cuda ..., or auto: the fastest here.")] = "cpu",
     prior: Annotated[
         str | None, typer.Option(help="Coarse height model that makes heights absolute, or auto to fetch GLO-30.")
     ] = None,
@@ -61,6 +62,7 @@ def predict(
         level=level,
         threads=threads,
         batch=batch,
+        provider=provider,
         resume=resume,
         overwrite=overwrite,
         compress=compress,

@@ -37,6 +37,7 @@ from .condition import condition_of
 from .expected_error import SigmaMeter
 from .guide import guided, once_coarser
 from .prediction import DEFAULT_MODEL, Prediction, PredictOptions, summary
+from .speed import resolve_provider
 
 __all__ = ["DEFAULT_MODEL", "PredictOptions", "Prediction", "predict_dem", "predict_file", "predictor", "summary"]
 
@@ -263,7 +264,8 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         raise ModelError(f"the model {card.name} goes {card.direction}; heights from a picture need image-to-dem")
     stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
     condition, sun_from = condition_of(reader, options.sun, options.date)
-    model = OnnxModel(card_path, condition=condition, threads=options.threads)
+    provider = resolve_provider(options.provider, options.model, options.threads)
+    model = OnnxModel(card_path, condition=condition, threads=options.threads, provider=provider)
     gsd_m = reader.grid.gsd_m
     if gsd_m is not None and not card.gsd_range_m[0] <= gsd_m <= card.gsd_range_m[1]:
         log.warning(
@@ -283,6 +285,7 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         "overlap_px": options.overlap_px if options.overlap_px is not None else card.overlap_px,
         "level": options.level,
         "batch": options.batch,
+        "provider": provider,
         "vertical_datum": anchor.vertical_datum if anchor else None,
         **({"anchor": _what_anchors(options.anchor)} if anchor else {}),
     }

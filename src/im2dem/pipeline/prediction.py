@@ -39,6 +39,9 @@ class PredictOptions:
         Solve offset and gain of every tile from the overlaps before blending.
     threads, batch
         Of the network; default: all cores, one tile a run.
+    provider
+        What runs the network: "cpu" (ONNX Runtime), "openvino", "cuda" ..., or "auto": what `speed.choose_provider`
+        finds fastest here. They differ by roundings.
     resume
         Go on with an interrupted run of the same input, model and options.
     overwrite
@@ -59,6 +62,7 @@ class PredictOptions:
     level: bool = True
     threads: int | None = None
     batch: int = 1
+    provider: str = "cpu"
     resume: bool = False
     overwrite: bool = False
     compress: str = "auto"
