@@ -1,6 +1,7 @@
 """`im2dem terrain`: files that open, tiles that meet, the seed's Perlin file."""
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import typer
 
 from im2dem.cli import terrain
 from im2dem.core.errors import OutputExistsError, UsageError
-from im2dem.io.geotiff import read_raster
+from im2dem.io.geotiff import open_reader, read_raster
 
 app = typer.Typer()
 terrain.add_to(app)
@@ -39,6 +40,28 @@ def test_terrain_with_masks_and_record(tmp_path: Path, capsys: pytest.CaptureFix
         call(*words)
 
 
+def test_a_picture_a_model_and_a_page_in_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba", reason="the extra [synth] is not installed; a picture needs it")
+    at = {name: tmp_path / f"file.{name}" for name in ("colour.tif", "glb", "html")}
+    words = ["--recipe", "dunes", "--size", 40, "-o", tmp_path / "dem.tif", "--json", "--sun", "200,30"]
+    call(*words, "--colour", at["colour.tif"], "--glb", at["glb"], "--view", at["html"])
+    made = json.loads(capsys.readouterr().out)
+    assert (made["climate"], made["sun_deg"]) == ("arid", [200.0, 30.0])
+    picture = read_raster(at["colour.tif"])
+    assert picture.bands == ("red", "green", "blue")
+    assert np.nanstd(picture.band("red")) > 5
+    # Sand: red above blue.
+    assert np.nanmean(picture.band("red")) > np.nanmean(picture.band("blue")) + 20
+    with open_reader(at["colour.tif"]) as reader:
+        assert (reader.info.sun_azimuth_deg, reader.info.sun_elevation_deg) == (200.0, 30.0)
+    model = at["glb"].read_bytes()
+    length, kind = struct.unpack_from("<I4s", model, 12)
+    document = json.loads(model[20 : 20 + length])
+    assert (model[:4], kind) == (b"glTF", b"JSON")
+    assert document["images"][0]["mimeType"] == "image/jpeg"
+    assert "<html" in at["html"].read_text(encoding="utf-8")[:400].lower()
+
+
 def test_tiles_stand_side_by_side(tmp_path: Path) -> None:
     for name, tile in (("a", "3,-7"), ("b", "4,-7")):
         call("--recipe", "dunes", "--size", 24, "--tile", tile, "-o", tmp_path / f"{name}.tif")
@@ -59,7 +82,17 @@ def test_perlin_file_is_like_the_prototypes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--tile", "3"), ("--size", 4), ("--gsd", -1), ("--recipe", "moon"), ("--perlin", "--tile", "1,1")]
+    "words",
+    [
+        ("--tile", "3"),
+        ("--size", 4),
+        ("--gsd", -1),
+        ("--recipe", "moon"),
+        ("--perlin", "--tile", "1,1"),
+        ("--sun", "low"),
+        ("--climate", "lunar"),
+        ("--season", "monsoon"),
+    ],
 )
 def test_bad_words_are_refused(tmp_path: Path, words: tuple[object, ...]) -> None:
     with pytest.raises(UsageError):

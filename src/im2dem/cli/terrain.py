@@ -30,6 +30,10 @@ def terrain(
     tile: Annotated[str | None, typer.Option(help="Column,row of a tile of an endless world, e.g. 3,-7.")] = None,
     masks: Annotated[Path | None, typer.Option(help="Folder for slope, flow, deposit, wetness, rock, snow.")] = None,
     colour: Annotated[Path | None, typer.Option(help="Also write a picture of it, a GeoTIFF.")] = None,
+    glb: Annotated[Path | None, typer.Option(help="Also write a 3D model, wearing the picture of --colour.")] = None,
+    sun: Annotated[str, typer.Option(help="Of the picture: azimuth,elevation in degrees.")] = "150,35",
+    climate: Annotated[str | None, typer.Option(help="Of the picture, as in `im2dem colour`; default: fits.")] = None,
+    season: Annotated[str | None, typer.Option(help="Of the picture: summer, autumn or winter.")] = None,
     view: Annotated[Path | None, typer.Option(help="Also write a 3D page of it, an HTML file.")] = None,
     perlin: Annotated[bool, typer.Option("--perlin", help="Plain Perlin frames 0..255 in an .npz instead.")] = False,
     octaves: Annotated[int, typer.Option(help="Of --perlin.")] = 5,
@@ -39,11 +43,11 @@ def terrain(
 ) -> None:
     """Make artificial terrain: im2dem terrain --recipe alps --seed 7 --size 1025 -o dem.tif."""
     # compiled code takes a second to load: other commands need not wait for it
-    from im2dem.pipeline.terrain import TerrainOptions, perlin_frames, write_perlin, write_terrain
+    from im2dem.pipeline.terrain import Companions, TerrainOptions, perlin_frames, write_perlin, write_terrain
 
     if perlin:
-        if tile or masks or colour or view:
-            raise UsageError("--perlin makes frames of noise; --tile, --masks, --colour and --view are for recipes")
+        if tile or masks or colour or glb or view:
+            raise UsageError("--perlin makes frames of noise; --tile, --masks, --colour, --glb, --view are for recipes")
         check_target(output, overwrite)
         frames = perlin_frames(count, PERLIN_SIZE if size is None else size, octaves, seed)
         write_perlin(output, frames, overwrite)
@@ -51,9 +55,11 @@ def terrain(
     else:
         if view is not None:
             check_target(view, overwrite)
-        options = TerrainOptions(recipe, seed, TERRAIN_SIZE if size is None else size, gsd, _tile(tile), overwrite)
+        place = _tile(tile) if tile is not None else None
+        options = TerrainOptions(recipe, seed, TERRAIN_SIZE if size is None else size, gsd, place, overwrite)
+        companions = Companions(masks, colour, glb, _sun(sun), climate, season)
         with console.progress_bar() as bar:
-            made = write_terrain(output, options, masks, colour, lambda done, total: bar("terrain", done, total))
+            made = write_terrain(output, options, companions, lambda done, total: bar("terrain", done, total))
         if view is not None:
             from im2dem.web.view import view as make_view  # the page is large; only who asks for it loads it
 
@@ -65,11 +71,17 @@ def terrain(
         console.say(f"terrain  {output}")
 
 
-def _tile(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+def _tile(text: str) -> tuple[int, int]:
     try:
         col, row = (int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--tile wants column,row in whole numbers, e.g. 3,-7; got {text!r}") from error
     return col, row
+
+
+def _sun(text: str) -> tuple[float, float]:
+    try:
+        azimuth, elevation = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--sun wants azimuth,elevation in degrees, e.g. 150,35; got {text!r}") from error
+    return azimuth, elevation

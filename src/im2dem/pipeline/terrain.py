@@ -23,7 +23,17 @@ from im2dem.io.cog import CogOptions, write_raster
 from im2dem.synth.noise import Lattice, NoiseOptions, noise
 from im2dem.synth.recipes import find_recipe, masks, shape_terrain, shape_tile
 
+from .colour import ColourOptions, colour_dem
+from .export import export_file
+from .export_options import ExportOptions
+
 MOST_SIDE_PX = 16385
+DEFAULT_SUN = (150.0, 35.0)
+# What grows where a kind of country is at home; the others are temperate.
+CLIMATE_OF = {
+    "alps": "alpine", "dunes": "arid", "badlands": "arid", "canyon": "arid", "islands": "mediterranean",
+    "plateau": "steppe", "glacial": "boreal",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,42 @@ class TerrainOptions:
             raise UsageError(f"--size must be 16 to {MOST_SIDE_PX} pixels, got {self.size_px}")
         if self.gsd_m is not None and not 0 < self.gsd_m < 10_000:
             raise UsageError(f"--gsd must be above 0 and below 10,000 metres, got {self.gsd_m}")
+
+
+@dataclass(frozen=True)
+class Companions:
+    """What is written beside the heights; None: nothing.
+
+    Parameters
+    ----------
+    masks
+        Folder of slope, flow, deposit, wetness, rock and snow.
+    colour
+        A picture, GeoTIFF.
+    glb
+        A model of triangles, with the picture on it where there is one, else coloured by height.
+    sun
+        Of the picture: azimuth clockwise from north and elevation, degrees.
+    climate
+        Of the picture; None: the recipe's own, see `CLIMATE_OF`.
+    season
+        Of the picture; None: summer.
+
+    Raises
+    ------
+    UsageError
+        A sun, a climate or a season that `ColourOptions` refuses.
+    """
+
+    masks: str | os.PathLike[str] | None = None
+    colour: str | os.PathLike[str] | None = None
+    glb: str | os.PathLike[str] | None = None
+    sun: tuple[float, float] = DEFAULT_SUN
+    climate: str | None = None
+    season: str | None = None
+
+    def __post_init__(self) -> None:
+        ColourOptions(sun=self.sun, climate=self.climate, season=self.season)
 
 
 def generate_terrain(options: TerrainOptions, progress: Callable[[int, int], None] | None = None) -> Raster:
@@ -100,11 +146,10 @@ def _generate(
 def write_terrain(
     output: str | os.PathLike[str],
     options: TerrainOptions,
-    masks_folder: str | os.PathLike[str] | None = None,
-    colour: str | os.PathLike[str] | None = None,
+    companions: Companions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Make a landscape and write it, with ``OUTPUT.json`` beside it and, if asked for, its masks and its picture.
+    """Make a landscape and write it, with ``OUTPUT.json`` beside it and what else was asked for.
 
     Returns
     -------
@@ -116,11 +161,15 @@ def write_terrain(
         A file is there and `options.overwrite` is False.
     OutputError
         A folder is missing or not writable.
+    MissingDependencyError
+        Numba is not installed, and a picture or a large landscape is wanted.
     """
+    beside = companions or Companions()
     target = check_target(output, options.overwrite)
     side_car = check_target(target.with_name(target.name + ".json"), options.overwrite)
-    if colour is not None:
-        check_target(colour, options.overwrite)
+    for path in (beside.colour, beside.glb):
+        if path is not None:
+            check_target(path, options.overwrite)
     raster, start = _generate(options, progress)
     dem = raster.band("height")
     tags = {
@@ -131,42 +180,69 @@ def write_terrain(
     }
     cog = CogOptions(tags=tags, overwrite=options.overwrite)
     write_raster(target, raster, options=cog)
-    if colour is not None:
-        write_raster(colour, photograph(raster, options.seed), options=cog)
-    written = {}
-    if masks_folder is not None:
-        folder = Path(masks_folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, values in masks(dem, raster.grid.gsd_m or 1.0, start).items():
-            unit = {"slope": "deg", "flow": "km2"}.get(name, "1")
-            mask = Raster(values[None], raster.grid, (name,), unit)
-            written[name] = str(write_raster(folder / f"{name}.tif", mask, options=cog))
     made = {
         "output": str(target),
         "im2dem": __version__,
         **asdict(options),
         "gsd_m": raster.grid.gsd_m,
         "height_m": {"lowest": float(dem.min()), "mean": float(dem.mean()), "highest": float(dem.max())},
-        "colour": None if colour is None else str(colour),
-        "masks": written,
+        "colour": None,
+        "glb": None,
+        "masks": {} if beside.masks is None else _write_masks(Path(beside.masks), raster, start, cog),
     }
     made.pop("overwrite")
+    if beside.colour is not None:
+        climate = beside.climate or CLIMATE_OF.get(options.recipe)
+        # Names under which `predict`, like other programs, looks for the sun of a picture.
+        lit = {"SUN_AZIMUTH": f"{beside.sun[0]:g}", "SUN_ELEVATION": f"{beside.sun[1]:g}"}
+        picture = photograph(raster, beside.sun, climate, beside.season)
+        write_raster(beside.colour, picture, options=replace(cog, unit="DN", tags={**tags, **lit}))
+        made |= {
+            "colour": str(beside.colour),
+            "climate": climate or "temperate",
+            "season": beside.season,
+            "sun_deg": list(beside.sun),
+        }
+    if beside.glb is not None:
+        export_file(target, beside.glb, ExportOptions("glb", image=beside.colour, overwrite=options.overwrite))
+        made["glb"] = str(beside.glb)
     write_text(side_car, json.dumps(made, indent=1) + "\n", overwrite=True)
     return made
 
 
-def photograph(dem: Raster, seed: int) -> Raster:
+def _write_masks(folder: Path, raster: Raster, start: NDArray[np.float32], cog: CogOptions) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, values in masks(raster.band("height"), raster.grid.gsd_m or 1.0, start).items():
+        unit = {"slope": "deg", "flow": "km2"}.get(name, "1")
+        written[name] = str(
+            write_raster(folder / f"{name}.tif", Raster(values[None], raster.grid, (name,), unit), options=cog)
+        )
+    return written
+
+
+def photograph(
+    dem: Raster, sun: tuple[float, float] = DEFAULT_SUN, climate: str | None = None, season: str | None = None
+) -> Raster:
     """A picture of a landscape by the physical engine: bands red, green, blue, digital numbers 0 to 255.
+
+    Parameters
+    ----------
+    dem
+        A raster with the band "height", metres.
+    sun
+        Azimuth clockwise from north and elevation, degrees.
+    climate, season
+        Of those of `im2dem colour`; None: temperate, summer.
 
     Raises
     ------
+    UsageError
+        More pixels than the engine takes at once, or a climate that is not known.
     MissingDependencyError
         Numba is not installed.
     """
-    from im2dem.synth.appearance import Appearance, render  # Numba is loaded only when a picture is asked for
-
-    rgb = render(dem.band("height"), dem.grid.gsd_m or 1.0, Appearance(), np.random.default_rng(seed))
-    return Raster(rgb.astype(np.float32), dem.grid, ("red", "green", "blue"), "DN")
+    return colour_dem(dem, ColourOptions(engine="physical", sun=sun, climate=climate, season=season))
 
 
 def perlin_frames(count: int, size_px: int, octaves: int, seed: int) -> NDArray[np.int16]:

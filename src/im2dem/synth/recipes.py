@@ -65,7 +65,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "alps": Recipe(
         "high mountains, sharp ridges, deep valleys", 900, 1200, NoiseOptions(9000, 8),
-        Rivers(150, 44, 0.95, 0.12), 44, gsd_m=30,
+        Rivers(320, 44, 0.9, 0.12), 44, gsd_m=30,
     ),
     "hills": Recipe(
         "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.45), 35, 0.5, gsd_m=30

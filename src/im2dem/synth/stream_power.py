@@ -97,7 +97,7 @@ def evolve(
             z = _finer(z, level.shape) + 0.15 * (first - ndimage.gaussian_filter(first, 2.0))
         lift = uplift(level) * rivers.steepness_m
         for _ in range(steps):
-            z = _step(z, lift, level.step_m, rivers, seed * 1009 + done)
+            z = evolve_step(z, lift, level.step_m, rivers, seed * 1009 + done)
             done += 1
             progress(done, sum(plan))
     return z
@@ -127,7 +127,29 @@ def _finer(z: F64, shape: tuple[int, int]) -> F64:
     return np.asarray(ndimage.map_coordinates(z, grid, order=1, mode="nearest"))
 
 
-def _step(z: F64, lift: F64, gsd_m: float, rivers: Rivers, seed: int) -> F64:
+def evolve_step(z: F64, lift: F64, gsd_m: float, rivers: Rivers, seed: int | None) -> F64:
+    """Heights one step later, shape (row, col), metres; the edge stays where it is.
+
+    Parameters
+    ----------
+    z
+        Heights, shape (row, col), metres, no NaN.
+    lift
+        Uplift in a unit of time, shape of `z`, metres.
+    gsd_m
+        Pixel size, metres.
+    rivers
+        `step`, `rest_deg`, `creep`, `sea_m` and ``steepness_m / head_slope`` count here.
+    seed
+        Of the wandering of channels; None: they take the steepest way.
+
+    Raises
+    ------
+    UsageError
+        Less than 3 x 3 pixels, or NaN.
+    MissingDependencyError
+        A large raster without Numba.
+    """
     way = drainage(z, rivers.sea_m, seed)
     # The length at which rivers take over from hillsides: the same for all uplifts, or hard rock would stand as walls.
     head_m = rivers.steepness_m / rivers.head_slope
