@@ -13,6 +13,7 @@ from im2dem.pipeline.anchoring import SAME_DATUM, AnchorOptions
 from im2dem.pipeline.predict import DEFAULT_MODEL, Prediction, PredictOptions, predict_file, summary
 
 from . import console
+from .mosaic import MosaicChoice, run_mosaic
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,8 +22,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    image: Annotated[str, typer.Argument(help="Picture: GeoTIFF, COG, VRT, JPEG 2000, PNG, JPEG, WebP ...")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="GeoTIFF to write.")],
+    image: Annotated[
+        str, typer.Argument(help="Picture: GeoTIFF, COG, VRT, JPEG 2000, PNG, JPEG, WebP ...; or, with --out, scenes.")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="GeoTIFF to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of a mosaic to write; the picture may be a folder or index of scenes.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Name (see `im2dem models list`) or path of a model.")] = DEFAULT_MODEL,
     gsd: Annotated[float | None, typer.Option(help="Metres per pixel, for a picture without georeference.")] = None,
     bands: Annotated[str | None, typer.Option(help="Red, green, blue bands from 1, e.g. 4,3,2.")] = None,
@@ -48,9 +54,18 @@ def predict(
     compress: Annotated[str, typer.Option(help="auto, zstd or deflate.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    block_px: Annotated[int | None, typer.Option(help="Side of a mosaic's blocks, pixels; default 4096.")] = None,
+    bbox: Annotated[str | None, typer.Option(help="Part of a mosaic: left,bottom,right,top in its CRS.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler that works on a mosaic.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that work on a mosaic.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary.")] = False,
 ) -> None:
-    """Predict heights from a picture: a GeoTIFF with the bands height and sigma on the picture's own grid."""
+    """Predict heights from a picture: a GeoTIFF with the bands height and sigma on the picture's own grid.
+
+    With --out, many scenes or a picture of any size become a folder of such files on a grid fixed in the world.
+    """
+    mosaic = MosaicChoice(out, block_px, bbox, scheduler, workers)
+    mosaic.check(output)
     options = PredictOptions(
         model=model,
         bands=_whole_numbers(bands, "--bands") if bands else None,
@@ -68,6 +83,9 @@ def predict(
         compress=compress,
         anchor=AnchorOptions(prior, points, points_crs, prior_datum, anchor, prior_sigma, datum),  # type: ignore[arg-type]
     )
+    if output is None:
+        run_mosaic(image, mosaic, options, as_json)
+        return
     with console.progress_bar() as progress:
         prediction = predict_file(image, output, options, progress)
     if as_json:

@@ -198,7 +198,10 @@ class _Predicted:
 
 
 def _job(folder: Path, world: World, card: ModelCard, options: MosaicOptions) -> Job:
-    """What stays the same however often a mosaic is gone on with; threads, batches and workers do not matter."""
+    """What stays the same however often a mosaic is gone on with; threads, batches and workers do not matter.
+
+    The provider does: two of them round differently.
+    """
     p = options.predict
     threads = p.threads if p.threads is not None else threads_of(options.workers)
     chosen = replace(p, threads=threads, overwrite=True, resume=False)
@@ -211,6 +214,7 @@ def _job(folder: Path, world: World, card: ModelCard, options: MosaicOptions) ->
         "tile_px": p.tile_px or card.tile_px,
         "overlap_px": p.overlap_px if p.overlap_px is not None else card.overlap_px,
         "level": p.level,
+        "provider": p.provider,
         "compress": p.compress,
     }
     world_only = describe(Job(str(folder), world, chosen, ""))
