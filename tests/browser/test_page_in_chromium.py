@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
+from PIL import Image
 
 from browser_kit import HOLE, NO_WEBGL
 from im2dem.core.grid import Grid
@@ -196,12 +197,53 @@ def test_screenshot_is_a_png_with_the_page_title_as_name(show, html):
     with opened.page.expect_download() as download:
         opened.page.click("#shoot")
     assert download.value.suggested_filename == "A-hill-plain.png"
-    from PIL import Image
-
-    with Image.open(download.value.path()) as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(float)
+    pixels = saved(download)
     assert pixels.shape == (520, 720, 3)
     assert pixels.std() > 20
+
+
+def saved(download):
+    with Image.open(download.value.path()) as picture:
+        return np.asarray(picture.convert("RGB")).astype(float)
+
+
+def test_screenshot_has_legend_and_scale_bar_unless_told_otherwise(show, html):
+    opened = show(html)
+    opened.page.keyboard.press("3")
+    pictures = []
+    for dressed in ("true", "false"):
+        opened.ask(f"document.getElementById('dressed').checked = {dressed}")
+        with opened.page.expect_download() as download:
+            opened.page.keyboard.press("p")
+        pictures.append(saved(download))
+    rows, cols = np.nonzero(np.abs(pictures[0] - pictures[1]).max(axis=2) > 8)
+    right, left = cols > 500, cols < 250
+    # The legend in the lower right corner, the bar above the label at the left; nothing else.
+    assert right.sum() > 2000
+    assert left.sum() > 500
+    assert (right | left).all()
+    assert rows[right].min() > 430
+    assert 460 < rows[left].min() < rows[left].max() < 505
+    # The ramp of heights ends green on the left and white on the right.
+    ramp = pictures[0][491:500, 540:704]
+    assert (ramp[:, 2:6, 1] > ramp[:, 2:6, 0] + 40).all()
+    assert (ramp[:, -6:-2] > 205).all()
+    # A panel that is folded away for the picture comes back; the view is as before.
+    assert opened.page.is_visible("#panel")
+    assert opened.troubles == []
+
+
+def test_full_screen_fills_the_screen_and_goes_back(show, html):
+    opened = show(html)
+    opened.picture()
+    width = opened.ask("document.getElementById('view').clientWidth")
+    opened.page.click("#full")
+    opened.until("document.fullscreenElement === document.documentElement")
+    assert opened.picture().std() > 15
+    opened.page.keyboard.press("f")
+    opened.until("document.fullscreenElement === null")
+    opened.until(f"document.getElementById('view').clientWidth === {width}")
+    assert opened.troubles == []
 
 
 def test_without_webgl_it_says_so_and_shows_a_hillshade(show, html):
@@ -227,13 +269,20 @@ def test_phone_layout_fits_and_the_panel_opens(show, html, scheme):
     picture = opened.picture()
     assert opened.ask("document.documentElement.scrollWidth") <= 360
     assert (picture[:40].mean() < 110) == (scheme == "dark")
-    assert not opened.page.is_visible("#exaggeration")
-    opened.page.tap("#panel > summary")
-    assert opened.page.is_visible("#exaggeration")
-    opened.page.tap("#panel > summary")
+    # Upright there is room for both: the block stands above the open panel, in the middle of what is left.
+    sheet = opened.page.locator("#panel").bounding_box()["y"]
+    corners = [opened.ask("([r, c]) => window.im2dem.project(r, c)", spot) for spot in ([0, 0], [127, 159])]
+    assert 40 < corners[0]["y"] < corners[1]["y"] < sheet
+    assert sum(c["y"] for c in corners) / 2 == pytest.approx(sheet / 2, abs=60)
     place = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
     opened.page.touchscreen.tap(place["x"], place["y"])
     assert re.match(r"[\d.,]+ ±", opened.page.inner_text("#readout"))
+    assert "empty" not in opened.page.get_attribute("#readout", "class")
+    opened.page.tap("#panel > summary")
+    assert not opened.page.is_visible("#exaggeration")
+    opened.picture()
+    below = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
+    assert below["y"] > place["y"] + 40
     assert opened.troubles == []
 
 

@@ -116,7 +116,9 @@ def test_comparison_shows_both_surfaces_and_their_difference(show, compared):
     plain = opened.picture()
     put(opened, compare="swipe", other="truth:height", split=0.3)
     swiped = opened.picture()
-    border = round(0.3 * 720)
+    # The swipe's border is a part of the room that the panel, 256 + 16 pixels wide, leaves with a gap of 8.
+    room = 720 - 256 - 16 - 8
+    border = round(0.3 * room)
     assert differs(plain, swiped, cols=slice(0, border - 20)) == 0
     assert differs(plain, swiped, cols=slice(border + 20, 440)) > 0.1
     opened.page.focus("#divider")
@@ -137,8 +139,13 @@ def test_comparison_shows_both_surfaces_and_their_difference(show, compared):
     side = opened.picture()
     # The picture is coloured, the hillshade is not; both halves show the hill.
     spread = side.max(axis=2) - side.min(axis=2)
-    assert (spread[150:400, :340] > 80).mean() > 0.1
-    assert (spread[150:400, 370:440] > 80).mean() < 0.01
+    assert (spread[150:400, : room // 2 - 5] > 80).mean() > 0.1
+    assert (spread[150:400, room // 2 + 5 : room] > 80).mean() < 0.01
+    # Both blocks stand in the middle of their halves, and no part of them below the panel.
+    where = "([p, c]) => window.im2dem.project(127, c, p)"
+    ends = [opened.ask(where, [pane, col]) for pane in (0, 0.4) for col in (0, 159)]
+    assert 0 < ends[0]["x"] < ends[1]["x"] < room / 2 < ends[2]["x"] < ends[3]["x"] < room
+    assert ends[2]["x"] - ends[0]["x"] == pytest.approx(room / 2, abs=1)
     assert opened.troubles == []
 
 

@@ -1,15 +1,18 @@
 // Where the eye is: mouse and touch by three's OrbitControls, keys by us, and the views one jumps to.
 
 import { MathUtils, Raycaster, Spherical, Vector2, Vector3 } from "three";
+import { WHOLE } from "./room.js";
 import { FOOT } from "./scene.js";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 
 /** Tilt of the first view, degrees from straight above. */
 const OBLIQUE = 54;
-/** The same on an upright screen, which a steeper view fills better. */
+/** The same in upright room, which a steeper view fills better. */
 const STEEP = 36;
+const UPRIGHT = 0.9;
 /** Part of the picture that the block fills, the extra room above and below, and how far it stands below the middle. */
 const FILL = 0.86;
+const FILL_UPRIGHT = 0.93;
 const ROOM = 1.08;
 const CENTRE = 0.02;
 const STEP_DEG = 4;
@@ -43,7 +46,10 @@ export class Eye {
   }
 
   /** Look at the whole block from `azimuthDeg` (where the eye looks to, clockwise from north), `tiltDeg` from above. */
-  frame(azimuthDeg = 0, tiltDeg = this.camera.aspect < 0.9 ? STEEP : OBLIQUE) {
+  frame(azimuthDeg = 0, tilt = null) {
+    this.scene.aim();
+    const upright = this.camera.aspect < UPRIGHT;
+    const tiltDeg = tilt ?? (upright ? STEEP : OBLIQUE);
     const direction = new Vector3().setFromSpherical(
       new Spherical(1, MathUtils.degToRad(Math.max(tiltDeg, 0.01)), MathUtils.degToRad(-azimuthDeg)));
     const target = this.controls.target.set(0, 0.3 * this.scene.top, 0);
@@ -59,21 +65,32 @@ export class Eye {
       const aside = new Vector3(-ahead.z, 0, ahead.x);
       target.addScaledVector(aside, ((left + right) / 2) * half * this.camera.aspect);
       target.addScaledVector(ahead, (((bottom + top) / 2 + CENTRE) * half) / Math.max(direction.y, 0.2));
-      distance *= Math.max((right - left) / 2, ((top - bottom) / 2) * ROOM) / FILL;
+      distance *= Math.max((right - left) / 2, ((top - bottom) / 2) * ROOM) / (upright ? FILL_UPRIGHT : FILL);
     }
     this.camera.position.copy(direction).multiplyScalar(distance).add(target);
     this.controls.update();
+    this.framed = { azimuthDeg, tilt, eye: this.camera.position.clone() };
   }
 
-  /** [left, right, bottom, top] of the block on the screen, -1 to 1. */
+  /** Frame the block anew for another room, where nobody has moved since; true when that was so. */
+  refit() {
+    const { framed } = this;
+    if (!framed || framed.eye.distanceTo(this.camera.position) > 1e-6) return false;
+    this.frame(framed.azimuthDeg, framed.tilt);
+    return true;
+  }
+
+  /** [left, right, bottom, top] of the block in the room of the first pane, -1 to 1. */
   outline() {
     const { bounds: b, extent } = this.scene.terrain;
+    const { fullWidth, fullHeight, width, height } = this.camera.view;
     this.fitPlanes();
     const points = [];
     for (const x of [b.minX, b.maxX]) for (const z of [b.minZ, b.maxZ]) for (const y of [-FOOT, this.scene.top]) {
       points.push(new Vector3(x / extent, y, z / extent).project(this.camera));
     }
-    const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
+    const xs = points.map((p) => ((p.x + 1) * width) / fullWidth - 1);
+    const ys = points.map((p) => 1 - ((1 - p.y) * height) / fullHeight);
     return [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   }
 
@@ -112,7 +129,21 @@ export class Eye {
   get groundPerPixel() {
     const distance = this.camera.position.distanceTo(this.controls.target);
     const height = 2 * distance * Math.tan(MathUtils.degToRad(this.camera.fov / 2));
-    return (height * this.scene.terrain.extent) / this.canvas.clientHeight;
+    return (height * this.scene.terrain.extent) / (this.canvas.clientHeight * this.scene.room.height);
+  }
+
+  /** Draw for the whole picture, as if there were no panel, and do something with that; `fit` frames anew for it. */
+  wholly(action, fit = false) {
+    const { scene, framed, pose } = this;
+    const { room } = scene;
+    scene.setRoom(WHOLE);
+    if (fit) this.refit();
+    this.fitPlanes();
+    scene.draw();
+    action();
+    scene.setRoom(room);
+    this.pose = pose;
+    this.framed = framed;
   }
 
   /** Near and far planes around the block, so that the depth buffer is spent on it. */
@@ -143,9 +174,11 @@ export class Eye {
 
   /** Ray through a point of the canvas, in ground units: {origin, direction}. */
   ray(x, y) {
+    const whole = this.canvas.getBoundingClientRect();
     const box = this.pane(x);
     const point = new Vector2(((x - box.left) / box.width) * 2 - 1, 1 - ((y - box.top) / box.height) * 2);
     const caster = new Raycaster();
+    this.scene.aim(this.scene.paneAt((x - whole.left) / whole.width));
     this.camera.updateMatrixWorld();
     caster.setFromCamera(point, this.camera);
     const { extent } = this.scene.terrain;
@@ -157,10 +190,11 @@ export class Eye {
     const { terrain } = this.scene;
     const [x, z] = terrain.ground(col, row);
     const y = (height - terrain.low) * this.scene.common.lift.value;
-    this.camera.updateMatrixWorld();
-    const p = new Vector3(x / terrain.extent, y, z / terrain.extent).project(this.camera);
     const whole = this.canvas.getBoundingClientRect();
     const box = this.pane(whole.left + pane * whole.width);
+    this.scene.aim(this.scene.paneAt(pane));
+    this.camera.updateMatrixWorld();
+    const p = new Vector3(x / terrain.extent, y, z / terrain.extent).project(this.camera);
     return { x: box.left + ((p.x + 1) / 2) * box.width, y: box.top + ((1 - p.y) / 2) * box.height };
   }
 

@@ -9,14 +9,16 @@ export function facing(word) {
 }
 
 /**
- * Panes of a picture of 1 x 1: `x`, `width` of the view, `from`, `to` of what is drawn of it.
- * @param values state
+ * Panes of a picture of 1 x 1: `x`, `width` of the view, `free` of it for the terrain, `from`, `to` of what is drawn.
+ * @param values state; @param room part of the width that the panel leaves free
  */
-export function panes({ compare, split, layer, other }) {
-  const left = { surface: "dem", layer, x: 0, width: 1, from: 0, to: 1 };
-  if (compare === "swipe") return [{ ...left, to: split }, { ...left, ...facing(other), from: split }];
+export function panes({ compare, split, layer, other }, room = 1) {
+  const left = { surface: "dem", layer, x: 0, width: 1, free: room, from: 0, to: 1 };
+  const border = room * (compare === "side" ? 0.5 : split);
+  if (compare === "swipe") return [{ ...left, to: border }, { ...left, ...facing(other), from: border }];
   if (compare === "side") {
-    return [{ ...left, width: 0.5, to: 0.5 }, { ...facing(other), x: 0.5, width: 0.5, from: 0.5, to: 1 }];
+    const half = { ...left, width: border, free: border, to: border };
+    return [half, { ...half, ...facing(other), x: border, width: 1 - border, from: border, to: 1 }];
   }
   return [left];
 }

@@ -1,9 +1,9 @@
-// The handle between the two pictures of a swipe: by pointer and by arrow keys.
+// The handle between the two pictures of a swipe, within the room that the panel leaves: by pointer and by arrow keys.
 
 const STEP = 0.02;
 const LEAST = 0.03;
 
-export function swipe(handle, canvas, state) {
+export function swipe(handle, canvas, state, room) {
   const put = (split) => state.set({ split: Math.min(Math.max(split, LEAST), 1 - LEAST) });
   handle.addEventListener("pointerdown", (event) => {
     handle.setPointerCapture(event.pointerId);
@@ -13,7 +13,7 @@ export function swipe(handle, canvas, state) {
   handle.addEventListener("pointermove", (event) => {
     if (!handle.hasPointerCapture(event.pointerId)) return;
     const box = canvas.getBoundingClientRect();
-    put((event.clientX - box.left) / box.width);
+    put((event.clientX - box.left) / (box.width * room()));
   });
   handle.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -STEP, ArrowDown: -STEP, ArrowRight: STEP, ArrowUp: STEP }[event.key];
@@ -21,10 +21,13 @@ export function swipe(handle, canvas, state) {
     put(state.get("split") + step);
     event.preventDefault();
   });
-  state.listen(({ compare, split }) => {
+  const show = () => {
+    const { compare, split } = state.values;
     handle.hidden = compare === "off";
     handle.classList.toggle("fixed", compare === "side");
-    handle.style.left = `${100 * (compare === "side" ? 0.5 : split)}%`;
+    handle.style.left = `${100 * room() * (compare === "side" ? 0.5 : split)}%`;
     handle.setAttribute("aria-valuenow", Math.round(100 * split));
-  });
+  };
+  state.listen(show);
+  return show;
 }

@@ -3,6 +3,7 @@
 import { GIFEncoder, applyPalette, quantize } from "gifenc";
 import { download } from "./download.js";
 import { LEG_S, TURN_S, pose, turned } from "./flight.js";
+import { WHOLE } from "./room.js";
 import { labelled } from "./screenshot.js";
 
 const GIF_WIDTH = 480;
@@ -92,19 +93,19 @@ export class Film {
     if (this.busy) return;
     this.stop();
     this.busy = true;
-    const { kind, eye, scene, canvas, payload } = this;
+    const { kind, eye, canvas, payload } = this;
     const first = eye.pose;
     const count = kind === "turn" ? GIF_TURN_FRAMES : Math.round(this.length(kind) * GIF_FRAMES_S);
     const encoder = GIFEncoder();
     for (let k = 0; k < count; k++) {
       // A turn ends one frame before it begins again.
       eye.pose = this.poseAt(kind, kind === "turn" ? k / count : k / (count - 1), first);
-      eye.fitPlanes();
-      scene.draw();
-      const { canvas: small, context } = labelled(canvas, payload, Math.min(GIF_WIDTH, canvas.width));
-      const { data } = context.getImageData(0, 0, small.width, small.height);
+      let small;
+      eye.wholly(() => { small = labelled(canvas, payload, Math.min(GIF_WIDTH, canvas.width)); });
+      const { width, height } = small.canvas;
+      const { data } = small.context.getImageData(0, 0, width, height);
       const palette = quantize(data, 256);
-      encoder.writeFrame(applyPalette(data, palette), small.width, small.height, { palette, delay: (1000 * this.length(kind)) / count });
+      encoder.writeFrame(applyPalette(data, palette), width, height, { palette, delay: (1000 * this.length(kind)) / count });
       this.tell(`GIF: picture ${k + 1} of ${count}`);
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
@@ -124,9 +125,13 @@ export class Film {
     const { kind } = this;
     const recorder = (this.recorder = new MediaRecorder(this.canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: WEBM_BITS }));
     const pieces = [];
+    const { scene } = this;
+    const { room } = scene;
+    scene.setRoom(WHOLE);
     recorder.ondataavailable = ({ data }) => { if (data.size) pieces.push(data); };
     recorder.onstop = () => {
       this.recorder = null;
+      scene.setRoom(room);
       this.stop();
       download(new Blob(pieces, { type }), this.payload.title, type.startsWith("video/mp4") ? ".mp4" : ".webm");
       this.say();

@@ -2,7 +2,7 @@
 
 import { ASPECT_RAMP, ERROR_RAMP, HEIGHT_RAMP, SIGMA_RAMP, SLOPE_RAMP } from "./ramps.js";
 import { range } from "./terrain.js";
-import { unitName } from "./words.js";
+import { digitsFor, plain, unitName } from "./words.js";
 
 export const LAYERS = {
   image: { number: 0, label: "Image" },
@@ -48,8 +48,18 @@ function evenly(error) {
   return [-wide, wide];
 }
 
+/** {title, ramp, marks} of a layer with a ramp and a range, else null; the marks stand at even distances. */
+export function legendOf(layer, range, payload) {
+  const { ramp } = LAYERS[layer];
+  if (!ramp || !range) return null;
+  const wide = range[1] - range[0];
+  const digits = digitsFor(wide) > 2 ? 2 : wide < 20 ? 1 : 0;
+  const marks = layer === "aspect" ? ["N", "E", "S", "W", "N"] : [0, 0.5, 1].map((t) => plain(range[0] + t * wide, digits));
+  return { title: legendTitle(layer, payload), ramp, marks };
+}
+
 /** Words above a legend. */
-export function legendTitle(layer, payload) {
+function legendTitle(layer, payload) {
   const unit = unitName(payload.height.unit);
   const shift = payload.truth?.shift;
   return {

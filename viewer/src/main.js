@@ -7,7 +7,7 @@ import { Detail } from "./detail.js";
 import { drawFlat } from "./flat.js";
 import { Film } from "./film.js";
 import { fillHelp, listenKeys } from "./keys.js";
-import { LAYERS, layerRanges } from "./layers.js";
+import { LAYERS, layerRanges, legendOf } from "./layers.js";
 import { Light } from "./light.js";
 import { Loop } from "./loop.js";
 import { Measuring } from "./measuring.js";
@@ -15,6 +15,7 @@ import { Overlay } from "./overlay.js";
 import { Panel } from "./panel.js";
 import { probe } from "./machine.js";
 import { decodeField, parsePayload } from "./payload.js";
+import { watchRoom } from "./room.js";
 import { TerrainScene } from "./scene.js";
 import { State, firstState } from "./state.js";
 import { swipe } from "./divider.js";
@@ -103,15 +104,19 @@ function solid(data, state, panel, software) {
   const measuring = new Measuring(document, data, eye, state, () => loop.ask());
   const film = new Film(document, { eye, scene, payload, canvas }, (moving) => loop.ask(moving),
     () => address.later(state, true), told.frames);
-  const resize = () => {
+  const divide = swipe(at("divider"), canvas, state, () => scene.room.width);
+  const resize = (room) => {
     scene.resize(canvas.clientWidth, canvas.clientHeight, Math.min(devicePixelRatio || 1, software ? 1 : 2));
+    scene.setRoom(room);
+    divide();
+    eye.refit();
     loop.ask();
   };
   state.listen((values, changed) => {
     scene.apply(values);
     const beside = values.compare === "side";
     // Half as wide a picture shows the same from further away.
-    if (changed.includes("compare") && beside !== !eye.controls.zoomToCursor) eye.turn(0, 0, beside ? ASIDE : 1 / ASIDE);
+    if (changed.includes("compare") && beside === eye.controls.zoomToCursor && !eye.refit()) eye.turn(0, 0, beside ? ASIDE : 1 / ASIDE);
     eye.controls.zoomToCursor = !beside;
     loop.ask(!changed.includes("compare"));
     address.later(state);
@@ -120,15 +125,13 @@ function solid(data, state, panel, software) {
     scene.setDark(dark);
     loop.ask();
   });
-  new ResizeObserver(resize).observe(canvas);
-  resize();
+  watchRoom(canvas, at("panel"), resize);
   state.set(told.values);
   eye.frame();
   if (told.eye) eye.pose = told;
   for (const name of ["pointerup", "wheel", "keyup"]) canvas.addEventListener(name, () => address.later(state, true));
-  swipe(at("divider"), canvas, state);
   pointer(canvas, overlay, state, measuring);
-  buttons(eye, scene, payload, state, () => address.later(state, true));
+  buttons(eye, scene, data, state, overlay, () => loop.ask(), () => address.later(state, true));
   keys(canvas, { eye, overlay, state, measuring, film, names: data.names });
   Object.assign(window.im2dem, {
     meshBounds: () => scene.meshBounds(), project: (row, col, pane) => eye.project(row, col, undefined, pane),
@@ -162,7 +165,8 @@ function pointer(canvas, overlay, state, measuring) {
     read(event);
     if (measuring.active && event.button === 0) measuring.add(event.clientX, event.clientY);
   });
-  canvas.addEventListener("pointerleave", () => at("readout").classList.add("empty"));
+  // A finger leaves when it is lifted: what it asked for stays.
+  canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && at("readout").classList.add("empty"));
 }
 
 function keys(canvas, { eye, overlay, state, measuring, film, names }) {
@@ -186,7 +190,7 @@ function keys(canvas, { eye, overlay, state, measuring, film, names }) {
   listenKeys(actions, (event) => eye.key(event));
 }
 
-function buttons(eye, scene, payload, state, moved) {
+function buttons(eye, scene, { payload, ranges }, state, overlay, ask, moved) {
   const on = (id, action) => at(id).addEventListener("click", action);
   const go = (action) => () => {
     action();
@@ -196,8 +200,14 @@ function buttons(eye, scene, payload, state, moved) {
   on("above", go(() => eye.frame(0, 0)));
   on("north", go(() => eye.faceNorth()));
   on("shoot", () => {
-    scene.draw();
-    savePicture(at("view"), payload);
+    const layers = [...new Set(scene.panes.map((pane) => pane.layer))];
+    eye.wholly(() => {
+      const { px, text } = overlay.scaleBar;
+      const legends = layers.map((layer) => legendOf(layer, ranges[layer], payload)).filter(Boolean);
+      const marks = { bar: { px: px * scene.ratio, text }, legends };
+      savePicture(at("view"), payload, at("dressed").checked ? marks : null);
+    }, true);
+    ask();
   });
   on("theme", () => state.set({ theme: otherTheme() }));
   at("full").hidden = !document.fullscreenEnabled;
@@ -209,7 +219,11 @@ function buttons(eye, scene, payload, state, moved) {
 
 fillHelp(at("keys"));
 at("ask").addEventListener("click", () => at("help").showModal());
-if (innerWidth < 640) at("panel").removeAttribute("open");
+if (innerWidth < 640) {
+  at("light").open = false;
+  // An upright screen has room for both: the terrain above, the controls below.
+  at("panel").open = innerHeight > 1.5 * innerWidth;
+}
 window.im2dem = {};
 window.im2dem.ready = start().then(
   () => { document.body.classList.remove("loading"); },

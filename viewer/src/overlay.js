@@ -17,11 +17,17 @@ export class Overlay {
     this.digits = digitsFor(this.terrain.max - this.terrain.min);
   }
 
-  follow() {
+  /** Scale bar for the middle of the view: {px, text}, in pixels of the page. */
+  get scaleBar() {
     const perPixel = this.eye.groundPerPixel;
     const length = niceLength(BAR_PX * perPixel);
-    this.bar.style.width = `${(length / perPixel).toFixed(1)}px`;
-    this.barText.textContent = ground(length, this.payload.grid.unit);
+    return { px: length / perPixel, text: ground(length, this.payload.grid.unit) };
+  }
+
+  follow() {
+    const { px, text } = this.scaleBar;
+    this.bar.style.width = `${px.toFixed(1)}px`;
+    this.barText.textContent = text;
     this.needle.style.transform = `rotate(${(-this.eye.heading).toFixed(1)}deg)`;
   }
 

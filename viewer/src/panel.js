@@ -3,9 +3,9 @@
 
 import { facing } from "./compare.js";
 import { choice, number, toggle } from "./controls.js";
-import { LAYERS, legendTitle } from "./layers.js";
+import { LAYERS, legendOf } from "./layers.js";
 import { cssGradient } from "./ramps.js";
-import { caution, digitsFor, ground, plain, squared, unitName } from "./words.js";
+import { caution, ground, plain, squared, unitName } from "./words.js";
 import { floodCurve } from "./water.js";
 
 export class Panel {
@@ -93,17 +93,13 @@ export class Panel {
   }
 
   legend(box, layer) {
-    const range = this.ranges[layer];
-    box.hidden = !range || !LAYERS[layer].ramp;
-    if (box.hidden) return;
-    const { payload } = this;
-    const wide = range[1] - range[0];
-    const digits = digitsFor(wide) > 2 ? 2 : wide < 20 ? 1 : 0;
-    box.querySelector(".ramp").style.background = cssGradient(LAYERS[layer].ramp);
-    const marks = layer === "aspect" ? ["N", "E", "S", "W", "N"]
-      : [0, 0.5, 1].map((t) => plain(range[0] + t * wide, digits));
-    box.querySelector(".marks").replaceChildren(...marks.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
-    box.querySelector(".what").textContent = legendTitle(layer, payload);
+    const legend = legendOf(layer, this.ranges[layer], this.payload);
+    box.hidden = !legend;
+    if (!legend) return;
+    box.querySelector(".ramp").style.background = cssGradient(legend.ramp);
+    box.querySelector(".marks").replaceChildren(
+      ...legend.marks.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+    box.querySelector(".what").textContent = legend.title;
   }
 
   facts(list) {

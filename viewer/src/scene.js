@@ -8,6 +8,7 @@ import { castShadows } from "./castshadow.js";
 import { Chunks } from "./chunks.js";
 import { paneAt, panes } from "./compare.js";
 import { LAYERS } from "./layers.js";
+import { WHOLE } from "./room.js";
 import * as glsl from "./shaders.js";
 import { SHADOW_PX, SHADOW_SIZE, shadowMap } from "./shadow.js";
 import { walls } from "./surface.js";
@@ -34,6 +35,7 @@ export class TerrainScene {
     this.software = software;
     this.ranges = data.ranges;
     this.north = data.north;
+    this.room = WHOLE;
     this.renderer = new WebGLRenderer({ canvas, antialias: !software, powerPreference: "high-performance" });
     this.renderer.autoClear = false;
     this.camera = new PerspectiveCamera(38, 1, 0.01, 20);
@@ -134,7 +136,7 @@ export class TerrainScene {
     look.sun.value.set(...sunDirection(values.sunAzimuth + this.north, values.sunElevation));
     look.contour.value = values.contours ? values.contourInterval : 0;
     look.depth.value = 6 / (terrain.high - terrain.low || 1);
-    this.setAspect();
+    this.aim();
   }
 
   /** Cast shadows of this sun, once for each surface; without them, full light. */
@@ -163,20 +165,33 @@ export class TerrainScene {
 
   /** Pane of the picture at a part (0..1) of its width. */
   paneAt(part) {
-    return paneAt(panes(this.view), part);
+    return paneAt(this.panes, part);
+  }
+
+  get panes() {
+    return panes(this.view, this.room.width);
+  }
+
+  /** Leave free what lies outside of this part of the picture: {width, height}, from its upper left corner. */
+  setRoom(room) {
+    if (room.width === this.room.width && room.height === this.room.height) return false;
+    this.room = room;
+    this.aim();
+    return true;
   }
 
   resize(width, height, ratio) {
     Object.assign(this, { ratio, width, height });
     this.renderer.setPixelRatio(ratio);
     this.renderer.setSize(width, height, false);
-    this.setAspect();
+    this.aim();
   }
 
-  setAspect() {
-    if (!this.view || !this.width) return;
-    this.camera.aspect = (panes(this.view)[0].width * this.width) / this.height;
-    this.camera.updateProjectionMatrix();
+  /** Point the camera so that the middle of its view is the middle of what is free of a pane. */
+  aim(pane) {
+    if (!this.view || !this.width || !this.height) return;
+    const { free, width } = pane ?? this.panes[0];
+    this.camera.setViewOffset(free * this.width, this.room.height * this.height, 0, 0, width * this.width, this.height);
   }
 
   draw(light = false) {
@@ -185,14 +200,15 @@ export class TerrainScene {
     if (ratio !== renderer.getPixelRatio()) renderer.setPixelRatio(ratio);
     const [tolerance, cell, most] = QUALITY[this.software ? "software" : "card"][light ? "light" : "fine"];
     renderer.setScissorTest(true);
-    for (const pane of panes(this.view)) {
+    for (const pane of this.panes) {
+      this.aim(pane);
       renderer.setViewport(pane.x * width, 0, pane.width * width, height);
       renderer.setScissor(pane.from * width, 0, (pane.to - pane.from) * width, height);
       const shown = this.surfaces[pane.surface] ?? this.surfaces.dem;
       for (const one of Object.values(this.surfaces)) one.chunks.group.visible = one.wall.visible = one === shown;
       this.castFor(shown);
       this.dress(pane.layer);
-      shown.chunks.arrange(this.camera, height * ratio, tolerance, cell, most);
+      shown.chunks.arrange(this.camera, this.room.height * height * ratio, tolerance, cell, most);
       renderer.clear();
       renderer.render(this.scene, this.camera);
     }

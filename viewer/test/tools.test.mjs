@@ -3,6 +3,7 @@ import test from "node:test";
 
 import { layout } from "../src/chart.js";
 import { paneAt, panes } from "../src/compare.js";
+import { WHOLE, roomBeside } from "../src/room.js";
 import { fileName } from "../src/download.js";
 import { pose, turned } from "../src/flight.js";
 import { fromHash, toHash } from "../src/hash.js";
@@ -78,6 +79,19 @@ test("panes of a swipe share one view, side by side each has its own half", () =
   assert.equal(paneAt(side, 0.7).surface, "truth");
   assert.equal(paneAt(side, 1).surface, "truth");
   assert.equal(panes({ ...state, compare: "off" }).length, 1);
+  // A panel over the right quarter: borders move into the room, the last picture runs on under the panel.
+  const [mine, other] = panes({ ...state, compare: "side" }, 0.75);
+  assert.deepEqual([mine.width, other.x, other.width, other.to, mine.free, other.free], [0.375, 0.375, 0.625, 1, 0.375, 0.375]);
+  near(panes(state, 0.75)[1].from, 0.225);
+});
+
+test("room is what lies left of a panel or above one across the window, all of it when folded, never nothing", () => {
+  const box = { left: 0, top: 0, width: 1000, height: 800 };
+  assert.deepEqual(roomBeside(box, null), WHOLE);
+  assert.deepEqual(roomBeside(box, { left: 708, top: 16, width: 276 }), { width: 0.7, height: 1 });
+  assert.deepEqual(roomBeside({ ...box, width: 400 }, { left: 10, top: 480, width: 380 }), { width: 1, height: 0.6 });
+  assert.deepEqual(roomBeside({ ...box, width: 500 }, { left: 208, top: 16, width: 276 }), { width: 0.4, height: 1 });
+  assert.deepEqual(roomBeside({ ...box, width: 400 }, { left: 10, top: 40, width: 380 }), { width: 1, height: 0.3 });
 });
 
 test("a flight passes its key frames, starts and ends at rest; a full turn ends where it began", () => {
