@@ -23,6 +23,7 @@ TITLES = {
     "building": "Building training sets",
     "poisson": "The Poisson system",
     "speed": "Speed",
+    "throughput": "Throughput",
     "memory": "Memory",
     "exactness": "Exactness",
     "install": "Installing",

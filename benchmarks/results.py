@@ -29,6 +29,7 @@ import poisson
 import report
 import speed
 import terrain
+import throughput
 import training
 from harness import ROOT, Outcome, Setup, say
 
@@ -57,6 +58,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "export": exporting.run,
     "page": page.run,
     "terrain": terrain.run,
+    "throughput": throughput.run,
     "colour": colouring.run,
     "colour-test": colouring.release,
 }
