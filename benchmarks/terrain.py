@@ -1,19 +1,28 @@
-"""Artificial terrain beside real heights: the shape of the land in figures, tiles that agree, the speed of noise."""
+"""Artificial terrain beside real heights: figures of its shape, tiles that agree, peers, and the way back."""
 
 from __future__ import annotations
 
-import math
-import time
+import resource
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import noise_peers
 import numpy as np
 import rasterio
+import river_peers
 from harness import Bar, Outcome, Setup, Table, number, say
 from numpy.typing import NDArray
 from rasterio.windows import Window
+from scipy import ndimage
 
+from im2dem.core.grid import Grid
+from im2dem.core.raster import Raster
+from im2dem.pipeline.predict import predict_dem
+from im2dem.pipeline.terrain import TerrainOptions, generate_terrain, photograph
 from im2dem.synth.hydrology import drainage_density
-from im2dem.synth.noise import Lattice, NoiseOptions, noise
+from im2dem.synth.noise import Lattice
 from im2dem.synth.recipes import RECIPES, make_terrain, make_tile
 
 # A real piece of each kind: file, first row, first column, pixel size in metres. None is known for the others.
@@ -22,6 +31,7 @@ REAL = {
     "hills": ("ozarks-30m", 700, 700, 30.0),
     "volcano": ("japan-alps-31m", 2000, 1500, 31.0),
     "plateau": ("meghalaya-50m", 200, 200, 50.0),
+    "islands": ("hobart-33m", 120, 150, 33.0),
     "plains": ("sierra-80m", 1950, 1200, 80.0),
 }
 EXPLAIN = (
@@ -31,21 +41,92 @@ EXPLAIN = (
 )
 
 
+MOUNTAINS = ("alps", "glacial", "volcano")
+ROUND = (
+    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (sun 150, 35 in "
+    "the file), what the model makes of the picture. *r* with the heights, and of their parts below 8 pixels, from 8 "
+    "to 64 and above (differences of Gaussians of 2 and 16 pixels). In winter a line of snow tells where the land is high."
+)
+
+
 def run(setup: Setup) -> Outcome:
-    """Statistics, tiles and noise."""
+    """Statistics, tiles, noise, rivers, size and the way there and back."""
     size = 128 if setup.quick else 256
     rows = [row for name in RECIPES for row in _both(name, size, setup.data)]
     columns = ("land", "integral", "slope p50", "slope p90", "drainage", "spectrum")
     tiles = 20 if setup.quick else 1000
     agree = _agreeing_tiles(tiles)
-    ratio = noise_ratio()
+    noises, noise_bars = noise_peers.compare(2 if setup.quick else 5)
+    rivers, river_bars = river_peers.compare(setup.quick)
+    trips, trip_bar = _round_trips(setup)
+    large, large_bar = _large(513 if setup.quick else 4097)
     return Outcome(
-        (EXPLAIN, Table("", columns, tuple(rows)), f"Perlin noise, 8 octaves: {ratio:.0f} times a loop over pixels."),
+        (
+            EXPLAIN, Table("", columns, tuple(rows)), "**Noise**", noises, "**Rivers**", rivers,
+            "**A large landscape**", large, "**There and back**", ROUND, trips,
+        ),
         (
             Bar("tiles equal to a window of another tile, bit for bit", f"{tiles}", f"{agree}", agree == tiles),
-            Bar("noise against a loop over pixels", "at least 1000 times", f"{ratio:.0f} times", ratio >= 1000),
+            *noise_bars, *river_bars, large_bar, trip_bar,
         ),
+    )  # fmt: skip
+
+
+def _large(side: int) -> tuple[str, Bar]:
+    """One eroded landscape in a process of its own: processor time and memory."""
+    say(f"  {side} x {side}")
+    with tempfile.TemporaryDirectory() as folder:
+        words = ("terrain", "--recipe", "alps", "--seed", "7", "--size", str(side), "--gsd", "10")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "im2dem", *words, "-o", str(Path(folder) / "dem.tif")],
+            check=True,
+            capture_output=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    minutes = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60
+    # The largest of all children: of this one, unless an earlier section had a larger.
+    peak = after.ru_maxrss / 2**20
+    bytes_px = after.ru_maxrss * 1024 / side**2
+    text = (
+        f"`im2dem terrain --recipe alps --size {side} --gsd 10`: {minutes:.1f} minutes of processor time, at most "
+        f"{peak:.1f} GiB of memory ({bytes_px:.0f} bytes a pixel)."
     )
+    return text, Bar(f"memory of {side} x {side} eroded pixels", "at most 4 GiB", f"{peak:.1f} GiB", peak <= 4)
+
+
+def _round_trips(setup: Setup) -> tuple[Table, Bar]:
+    side, rows, found = 320, [], []
+    lands = [(name, generate_terrain(TerrainOptions(name, 7, side))) for name in (*MOUNTAINS, "islands")]
+    for name in ("alps", "volcano"):
+        real = _real(name, side, setup.data)
+        if real is not None:
+            lands.append(
+                (f"- real: {REAL[name][0]}", Raster(real[None], Grid.local(real.shape, REAL[name][3]), ("height",)))
+            )
+    for name, land in lands:
+        for season in ("summer", "winter"):
+            say(f"  {name} in {season}")
+            r = _trip(land, season, setup)
+            rows.append((name, season, *(number(value, 2) for value in r)))
+            if season == "winter" and name in MOUNTAINS:
+                found.append(r[0])
+    bar = Bar(
+        "r of heights after picture and prediction, mountains with a line of snow", "at least 0.8",
+        f"{min(found):.2f} to {max(found):.2f}", min(found) >= 0.8,
+    )  # fmt: skip
+    return Table("", ("land", "season", "r", "r below 8 px", "r 8 to 64 px", "r above 64 px"), tuple(rows)), bar
+
+
+def _trip(land: Raster, season: str, setup: Setup) -> tuple[float, ...]:
+    sun = (150.0, 35.0)
+    picture = photograph(land, sun, "alpine", season)
+    made = predict_dem(picture, model=setup.model, sun=sun, threads=setup.threads).band("height")
+    both = [np.asarray(z, dtype=np.float64) for z in (land.band("height"), made)]
+    fine, coarse = ([ndimage.gaussian_filter(z, sigma) for z in both] for sigma in (2.0, 16.0))
+    parts = (both, [z - f for z, f in zip(both, fine, strict=True)],
+             [f - c for f, c in zip(fine, coarse, strict=True)], coarse)  # fmt: skip
+    return tuple(float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) for a, b in parts)
 
 
 def figures(dem: NDArray[np.floating], gsd_m: float) -> tuple[str, ...]:
@@ -71,55 +152,27 @@ def spectrum(dem: NDArray[np.float64]) -> float:
     return float(np.polyfit(np.log(np.sqrt(edges[1:] * edges[:-1])), np.log(mean), 1)[0])
 
 
-def noise_ratio(size: int = 1024, loop: int = 24) -> float:
-    """Time of a plain loop over pixels by that of `noise`, for as many pixels."""
-    options = NoiseOptions(256.0, 8)
-    noise(Lattice((8, 8)), 1, options)
-    fast, slow = [], []
-    # The least of five: other work on the machine only ever adds.
-    for _ in range(5):
-        start = time.perf_counter()
-        noise(Lattice((size, size)), 1, options)
-        fast.append((time.perf_counter() - start) / size**2)
-        start = time.perf_counter()
-        for row in range(loop):
-            for col in range(loop):
-                _plain(row + 0.5, col + 0.5, options)
-        slow.append((time.perf_counter() - start) / loop**2)
-    return min(slow) / min(fast)
-
-
-def _plain(x: float, y: float, options: NoiseOptions) -> float:
-    """Perlin octaves of one pixel in plain Python."""
-    total, amplitude, frequency = 0.0, 1.0, 1.0 / options.wavelength_m
-    for octave in range(options.octaves):
-        px, py = x * frequency, y * frequency
-        ix, iy = int(px), int(py)
-        fx, fy = px - ix, py - iy
-        u, v = (t * t * t * (t * (t * 6 - 15) + 10) for t in (fx, fy))
-        dots = []
-        for dy in (0, 1):
-            for dx in (0, 1):
-                angle = hash((ix + dx, iy + dy, octave)) % 6283 / 1000.0
-                dots.append(math.cos(angle) * (fx - dx) + math.sin(angle) * (fy - dy))
-        top, bottom = dots[0] + u * (dots[1] - dots[0]), dots[2] + u * (dots[3] - dots[2])
-        total += amplitude * (top + v * (bottom - top))
-        amplitude, frequency = amplitude * options.gain, frequency * options.lacunarity
-    return total
-
-
 def _both(name: str, size: int, data: Path | None) -> list[tuple[str, ...]]:
     say(f"  {name}")
     gsd_m = RECIPES[name].gsd_m
     rows = [(name, *figures(make_terrain(name, Lattice((size, size), gsd_m), 7), gsd_m))]
-    if data is not None and name in REAL:
-        stem, row, col, real_gsd_m = REAL[name]
-        path = data.parent / "dem" / f"{stem}.tif"
-        if path.exists():
-            with rasterio.open(path) as file:
-                z = file.read(1, window=Window(col, row, size, size)) * file.scales[0]
-            rows.append((f"- real: {stem}", *figures(z, real_gsd_m)))
+    real = _real(name, size, data)
+    if real is not None:
+        rows.append((f"- real: {REAL[name][0]}", *figures(real, REAL[name][3])))
     return rows
+
+
+def _real(name: str, size: int, data: Path | None) -> NDArray[np.float32] | None:
+    """Heights of a real piece of a kind of country, float32 (size, size), metres; None where there is none."""
+    if data is None or name not in REAL:
+        return None
+    stem, row, col, _ = REAL[name]
+    path = data.parent / "dem" / f"{stem}.tif"
+    if not path.exists():
+        return None
+    with rasterio.open(path) as file:
+        z = file.read(1, window=Window(col, row, size, size)) * file.scales[0]
+    return np.asarray(z, dtype=np.float32)
 
 
 def _agreeing_tiles(count: int) -> int:

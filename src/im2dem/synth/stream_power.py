@@ -23,12 +23,13 @@ from scipy import ndimage
 
 from .compiled import compiled, prange, require_speed
 from .hydrology import drainage, flow_accumulation
-from .noise import Lattice
+from .noise import Lattice, NoiseOptions, noise
 
 F64 = NDArray[np.float64]
 Field = Callable[[Lattice], F64]
 
 COARSEST_PX = 60  # least side of the level where evolution begins
+BEND_PX = 1.6  # by how much a river is moved at most from one level to the next, in pixels of the coarser
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def evolve(
         if level is not levels[0]:
             first = start(level)
             # What the coarse level could not hold of the initial roughness breaks the smoothness of interpolation.
-            z = _finer(z, level.shape) + 0.15 * (first - ndimage.gaussian_filter(first, 2.0))
+            z = _finer(z, level, seed) + 0.15 * (first - ndimage.gaussian_filter(first, 2.0))
         lift = uplift(level) * rivers.steepness_m
         for _ in range(steps):
             z = evolve_step(z, lift, level.step_m, rivers, seed * 1009 + done)
@@ -121,9 +122,17 @@ def _levels(lattice: Lattice) -> list[Lattice]:
     return levels
 
 
-def _finer(z: F64, shape: tuple[int, int]) -> F64:
-    rows, cols = ((np.arange(n) + 0.5) / 2 - 0.5 for n in shape)
-    grid = np.meshgrid(rows, cols, indexing="ij")
+def _finer(z: F64, level: Lattice, seed: int) -> F64:
+    """Twice the pixels, of the shape of `level`, metres; bent a little.
+
+    Rivers of a coarse level keep to eight directions. Bent at every level, by less than they lie apart, they wind.
+    """
+    rows, cols = ((np.arange(n) + 0.5) / 2 - 0.5 for n in level.shape)
+    bend = NoiseOptions(10 * level.step_m, 3)
+    grid = [
+        at + BEND_PX * noise(level, seed ^ salt, bend, np.float64)
+        for at, salt in zip(np.meshgrid(rows, cols, indexing="ij"), (0x2545F491, 0x4F6CDD1D), strict=True)
+    ]
     return np.asarray(ndimage.map_coordinates(z, grid, order=1, mode="nearest"))
 
 
