@@ -1,7 +1,7 @@
 """Size of the 3D page, time to its first picture, pictures a second while turning, at four sizes in headless Chromium.
 
 Needs the extra "browser" and a Chromium. Times are ratios to the smallest size; the bars alone are in seconds, with the
-load of the machine beside them. Where plotly is installed, its surface of the same heights is told of.
+load of the machine beside them. Pages of others for the same heights stand in a second table (page_rivals.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from harness import ROOT, Bar, Outcome, Setup, Table, number, say
+from page_rivals import PATIENCE_S, Rival, first_picture, frames_a_second, rivals
 
 from im2dem.core.errors import MissingDependencyError
 from im2dem.core.grid import Grid
@@ -34,8 +35,16 @@ EXPLAIN = (
     "*first picture*: from the request of the file to the first drawn picture; *turning*: one picture while the camera "
     "moves; *at rest*: one with all its detail. Times are ratios to the smallest size."
 )
-PLOTLY_SIDES = (512,)
-PATIENCE_S = 90
+BESIDE = (
+    f"**Pages of others, same heights, same browser.** *first picture*: times as long as ours, waited for up to "
+    f"{PATIENCE_S} s; *frames a second*: of the page while the mouse turns the block, the same way for all. A dash: "
+    "the page did not open, and larger ones were not tried. piece-of-cake-terrain's page (Plotly, at full width) "
+    "holds no picture; the prototype of 2020 is a page of its kind written for this table, a plane with a vertex a "
+    "pixel on the three.js of our page, with heights in whole metres."
+)
+OURS = "im2dem"
+# Left of the panel.
+GRIP = (400, 420)
 WINDOW = {"width": 1280, "height": 800}
 TURN_DEG_FRAMES = 12
 
@@ -68,25 +77,16 @@ def measure(browser: Any, path: Path) -> dict[str, float]:
     return {"first_s": first, "turning_ms": sorted(coarse)[len(coarse) // 2], "resting_ms": min(fine), "heap_mb": heap}
 
 
-def measure_plotly(browser: Any, dem: Raster, path: Path) -> dict[str, float | None] | None:
-    """Size and first picture (None: not within `PATIENCE_S`) of a one-file Plotly surface, or None without plotly."""
-    from playwright.sync_api import TimeoutError as Impatience
-
-    try:
-        from plotly import graph_objects
-    except ImportError:
-        return None
-    figure = graph_objects.Figure(graph_objects.Surface(z=dem.data[0]))
-    figure.write_html(path, include_plotlyjs=True, post_script="window.shown = performance.now();")
+def measure_rival(browser: Any, rival: Rival, rasters: tuple[Raster, Raster], path: Path) -> dict[str, Any]:
+    """Megabytes, seconds to the first picture and frames a second of a rival's page; None where it did not open."""
+    rival.write(*rasters, path)
     page = browser.new_page(viewport=WINDOW)
-    try:
-        page.goto(path.as_uri(), wait_until="commit", timeout=1000 * PATIENCE_S)
-        page.wait_for_function("window.shown", timeout=1000 * PATIENCE_S)
-        first = page.evaluate("window.shown") / 1000
-    except Impatience:
-        first = None
+    first = first_picture(page, path)
+    rate = frames_a_second(page, *GRIP) if first is not None else None
     page.close()
-    return {"page_mb": path.stat().st_size / 1e6, "first_s": first, "patience_s": PATIENCE_S}
+    size = path.stat().st_size / 1e6
+    path.unlink()
+    return {"name": rival.name, "page_mb": size, "first_s": first, "rate": rate}
 
 
 def run(setup: Setup) -> Outcome:
@@ -96,7 +96,9 @@ def run(setup: Setup) -> Outcome:
     except ImportError as error:
         raise MissingDependencyError("Playwright is not installed; run: pip install 'im2dem[browser]'") from error
     rows: list[dict[str, Any]] = []
-    plotly: list[str] = []
+    others: list[dict[str, Any]] = []
+    known = rivals()
+    waiting = [one for one in known if not one.missing]
     with tempfile.TemporaryDirectory(prefix="im2dem-page-") as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         for side in QUICK_SIDES if setup.quick else SIDES:
@@ -107,22 +109,45 @@ def run(setup: Setup) -> Outcome:
             best = {name: min(one[name] for one in rounds) for name in rounds[0]}
             rows.append({"side_px": side, "page_mb": path.stat().st_size / 1e6, **best})
             say(f"  {side}: {rows[-1]}")
-            if side in PLOTLY_SIDES:
-                peer = measure_plotly(browser, dem, path)
-                plotly = [_beside(side, rows[-1], peer)] if peer else ["Plotly is not installed: no row of it."]
+            others.append({"name": OURS, "side_px": side, "rate": _own_rate(browser, path), **rows[-1]})
+            path.unlink()
+            for rival in tuple(waiting):
+                found = measure_rival(browser, rival, (dem, image), Path(folder) / f"{side}-rival.html")
+                others.append({"side_px": side, **found})
+                say(f"  {others[-1]}")
+                if found["first_s"] is None:
+                    waiting.remove(rival)
+                    browser.close()
+                    browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         browser.close()
-    return describe(rows, plotly)
+    return describe(rows, others, [f"No row of {one.name}: {one.missing}." for one in known if one.missing])
 
 
-def _beside(side: int, own: dict[str, Any], peer: dict[str, float | None]) -> str:
-    size = f"The same heights, {side} px, as a one-file Plotly surface without a picture: {peer['page_mb']:.1f} MB, "
-    if peer["first_s"] is None:
-        return size + f"no first picture within {PATIENCE_S} s."
-    return size + f"first picture after {peer['first_s'] / own['first_s']:.1f} times as long as ours."
+def _own_rate(browser: Any, path: Path) -> float:
+    page = browser.new_page(viewport=WINDOW)
+    page.goto(path.as_uri())
+    page.evaluate("window.im2dem.ready")
+    rate = frames_a_second(page, *GRIP)
+    page.close()
+    return rate
 
 
-def describe(rows: list[dict[str, Any]], notes: list[str]) -> Outcome:
-    """The table, and the bar of the largest size."""
+def beside(others: list[dict[str, Any]]) -> Table:
+    """Our pages and those of others, size by size."""
+    own = {row["side_px"]: row["first_s"] for row in others if row["name"] == OURS}
+    lines = tuple(
+        (
+            str(row["side_px"]), row["name"], number(row["page_mb"], 1),
+            "-" if row["first_s"] is None else number(row["first_s"] / own[row["side_px"]], 1),
+            "-" if row["rate"] is None else number(row["rate"], 0),
+        )
+        for row in others
+    )  # fmt: skip
+    return Table("", ("side px", "page", "page MB", "first picture", "frames a second"), lines)
+
+
+def describe(rows: list[dict[str, Any]], others: list[dict[str, Any]], notes: list[str]) -> Outcome:
+    """Both tables, and the bars of the largest size."""
     lines = tuple(
         (
             str(row["side_px"]), number(row["page_mb"], 1), number(row["first_s"] / rows[0]["first_s"], 2),
@@ -139,4 +164,4 @@ def describe(rows: list[dict[str, Any]], notes: list[str]) -> Outcome:
             bars.append(Bar("A DEM of 4096 x 4096 opens", f"<= {OPENS_S:g} s", found, row["first_s"] <= OPENS_S))
             frames = 1000 / row["turning_ms"]
             bars.append(Bar("It turns while held", ">= 10 frames a second", f"{frames:.0f}", frames >= 10))
-    return Outcome((EXPLAIN, table, *notes), tuple(bars))
+    return Outcome((EXPLAIN, table, BESIDE, beside(others), *notes), tuple(bars))
