@@ -45,7 +45,7 @@ MOUNTAINS = ("alps", "glacial", "volcano")
 ROUND = (
     "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (sun 150, 35 in "
     "the file), what the model makes of the picture. *r* with the heights, and of their parts below 8 pixels, from 8 "
-    "to 64 and above (differences of Gaussians of 2 and 16 pixels). In winter a line of snow tells where the land is high."
+    "to 64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, tells what is high."
 )
 
 
