@@ -56,7 +56,7 @@ def run_mosaic(index: str, choice: MosaicChoice, predict: PredictOptions, as_jso
         raise UsageError("a mosaic needs the folder to write (--out)")
     options = MosaicOptions(
         predict,
-        **({} if choice.block_px is None else {"block_px": choice.block_px}),
+        MosaicOptions.block_px if choice.block_px is None else choice.block_px,
         bounds=None if choice.bbox is None else _bounds(choice.bbox),
         scheduler=choice.scheduler,
         workers=choice.workers,
