@@ -1,7 +1,7 @@
-"""Pictures made of heights beside the true ones: the network, the physical engine, the prototype, and rows to beat.
+"""Pictures made of heights beside the true ones: our engines, the prototype, and rows to beat.
 
-Tiles of the places that no model learned from. Needs torch and the extra "train": the distances are taken in the
-features of an ImageNet network.
+Tiles of the places that no model learned from; a row of the network where its weights are installed. Needs the extra
+"train": the distances are taken in the features of an ImageNet network.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from accuracy import place_of
 from harness import Bar, Outcome, Setup, Table, number, open_pair, say
 from numpy.typing import NDArray
 
+from im2dem.core.errors import ModelNotFoundError
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.core.terrain import hillshade
-from im2dem.pipeline.colour import DEFAULT_SUN, colour_dem
+from im2dem.pipeline.colour import DEFAULT_MODEL, DEFAULT_SUN, colour_dem
 from im2dem.pipeline.evaluate import Pair
+from im2dem.runtime.card import find_model
 
 Float = NDArray[np.float32]
 Land = tuple[Float, Float, float, tuple[float, float]]
@@ -27,7 +29,7 @@ Painter = Callable[[Float, float, tuple[float, float]], Float]
 SIDE_PX = 256
 MOST_TILES = 24
 LEAST_RELIEF_M = 20.0
-NETWORK = "network"
+NETWORK, PHYSICAL = "network", "physical"
 EXPLAIN = (
     f"Tiles of {SIDE_PX} px with relief over {LEAST_RELIEF_M:.0f} m, at most {MOST_TILES} a place, evenly spread; "
     "nothing but heights, pixel size and the sun was told, so no row can know the land cover or the season. "
@@ -70,7 +72,8 @@ def of_splits(setup: Setup, *splits: str) -> Outcome:
         for name, s in scores.items():
             cells = (number(s.perceptual), number(1000 * s.kid / unit, 0), number(255 * s.histogram, 0))
             rows.append((place, name, *cells, f"{number(s.light, 2)} of {number(s.light_of_truth, 2)}"))
-        beaten.append(all(scores[NETWORK].perceptual < scores[Path(b).name].perceptual for b in setup.baselines))
+        ours = scores.get(NETWORK, scores[PHYSICAL])
+        beaten.append(all(ours.perceptual < scores[Path(b).name].perceptual for b in setup.baselines))
     columns = ("place", "pictures by", "features", "KID", "colours", "light")
     bars = ()
     if setup.baselines:
@@ -112,11 +115,19 @@ def _painters(land: Sequence[Land], baselines: Sequence[str]) -> dict[str, Paint
         return np.clip(np.broadcast_to(light, (3, *dem.shape)), 0, 1).astype(np.float32)
 
     painters: dict[str, Painter] = {"mean picture": flat, "grey light": grey}
-    for engine in (NETWORK, "physical"):
+    for engine in (NETWORK, PHYSICAL) if _has_weights() else (PHYSICAL,):
         painters[engine] = _engine(engine)
     for path in baselines:
         painters[Path(path).name] = _prototype(Path(path), level)
     return painters
+
+
+def _has_weights() -> bool:
+    try:
+        find_model(DEFAULT_MODEL)
+    except ModelNotFoundError:
+        return False
+    return True
 
 
 def _engine(engine: str) -> Painter:

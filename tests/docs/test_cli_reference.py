@@ -45,6 +45,7 @@ def test_check_notices_a_stale_page(tmp_path, monkeypatch, capsys):
 def test_every_command_is_there():
     assert set(COMMANDS) == {
         "predict",
+        "bench",
         "colour",
         "serve",
         "view",

@@ -20,6 +20,9 @@ STAGES = {
     "write": "blending and writing",
     "terrain": "shaping the land",
     "colour": "colouring",
+    "blocks": "predicting blocks",
+    "compare": "comparing neighbours",
+    "join": "joining blocks",
 }
 
 errors = Console(stderr=True, highlight=False)
