@@ -1,6 +1,7 @@
 """The page of real and made pictures: its pairs, its order, its key."""
 
 import base64
+import io
 import json
 import re
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from im2dem.core.errors import UsageError
 from im2dem.pipeline.colour import ColourOptions
@@ -37,6 +39,10 @@ def test_pairs_have_a_hidden_key_in_random_order() -> None:
     assert {entry["real"] for entry in key} == {0, 1}
     assert "land 3" not in page
     assert "http" not in page
+    for address in (address for pair in pairs for address in pair):
+        with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1], validate=True))) as picture:
+            picture.load()
+            assert picture.size == (64, 64)
     # All real pictures are of one scene, so they are the same bytes; what was made differs from them.
     real = {pair[entry["real"]] for pair, entry in zip(pairs, key, strict=True)}
     assert len(real) == 1
@@ -46,3 +52,9 @@ def test_pairs_have_a_hidden_key_in_random_order() -> None:
 def test_flat_land_makes_no_pair() -> None:
     with pytest.raises(UsageError, match="relief"):
         blind_page.make_page([("plain", scene(1))], 3, 1, PHYSICAL)
+
+
+def test_a_mark_inside_a_picture_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blind_page, "_encoded", lambda image: "data:image/jpeg;base64,KEYDATAKEY")
+    page = blind_page.make_page([("land", scene(200))], 1, 1, PHYSICAL)
+    assert page.count("base64,KEYDATAKEY") == 2
