@@ -41,11 +41,12 @@ EXPLAIN = (
 )
 
 
-MOUNTAINS = ("alps", "glacial", "volcano")
+TRIPS = ("alps", "glacial", "volcano", "islands")
 ROUND = (
-    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (sun 150, 35 in "
-    "the file), what the model makes of the picture. *r* with the heights, and of their parts below 8 pixels, from 8 "
-    "to 64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, tells what is high."
+    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (alpine, sun 150, "
+    "35), what the model, told the sun, makes of it. *r* with the heights, and of their parts below 8 pixels, from 8 to "
+    "64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, tells what is high: of some "
+    "ten climates and seasons that were tried, snow gave the highest *r*. In summer, by shading and trees, *r* is lower."
 )
 
 
@@ -97,7 +98,7 @@ def _large(side: int) -> tuple[str, Bar]:
 
 def _round_trips(setup: Setup) -> tuple[Table, Bar]:
     side, rows, found = 320, [], []
-    lands = [(name, generate_terrain(TerrainOptions(name, 7, side))) for name in (*MOUNTAINS, "islands")]
+    lands = [(name, generate_terrain(TerrainOptions(name, 7, side))) for name in TRIPS]
     for name in ("alps", "volcano"):
         real = _real(name, side, setup.data)
         if real is not None:
@@ -109,10 +110,10 @@ def _round_trips(setup: Setup) -> tuple[Table, Bar]:
             say(f"  {name} in {season}")
             r = _trip(land, season, setup)
             rows.append((name, season, *(number(value, 2) for value in r)))
-            if season == "winter" and name in MOUNTAINS:
+            if season == "winter" and name in TRIPS:
                 found.append(r[0])
     bar = Bar(
-        "r of heights after picture and prediction, mountains with a line of snow", "at least 0.8",
+        "r of heights after picture and prediction, recipes with a line of snow", "at least 0.8",
         f"{min(found):.2f} to {max(found):.2f}", min(found) >= 0.8,
     )  # fmt: skip
     return Table("", ("land", "season", "r", "r below 8 px", "r 8 to 64 px", "r above 64 px"), tuple(rows)), bar
