@@ -43,10 +43,11 @@ EXPLAIN = (
 
 TRIPS = ("alps", "glacial", "volcano", "islands")
 ROUND = (
-    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (alpine, sun 150, "
-    "35), what the model, told the sun, makes of it. *r* with the heights, and of their parts below 8 pixels, from 8 to "
-    "64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, tells what is high: of some "
-    "ten climates and seasons that were tried, snow gave the highest *r*. In summer, by shading and trees, *r* is lower."
+    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (alpine, "
+    "sun 150, 35), what the model, told the sun, makes of it. *r* with the heights, and of their parts below 8 "
+    "pixels, from 8 to 64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, "
+    "tells what is high: of some ten climates and seasons that were tried, snow gave the highest *r*. In summer, "
+    "by shading and trees, *r* is lower."
 )
 
 
