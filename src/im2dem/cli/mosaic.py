@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 from im2dem.core.errors import UsageError
 from im2dem.pipeline.mosaic import MosaicOptions, MosaicReport, predict_mosaic, summary
 from im2dem.pipeline.prediction import PredictOptions
@@ -35,7 +37,10 @@ class MosaicChoice:
         if self.out is not None:
             return
         if output is None:
-            raise UsageError("missing option --output (-o): the GeoTIFF to write; or --out: the folder of a mosaic")
+            # of typer's errors the one that it exports; its text is preceded by the line of usage
+            raise typer.BadParameter(
+                "missing: the GeoTIFF to write; or --out, the folder of a mosaic", param_hint="--output (-o)"
+            )
         given = [
             name
             for name, value in (

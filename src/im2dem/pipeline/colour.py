@@ -188,6 +188,9 @@ def colour_file(
             "IM2DEM_INPUT": Path(str(getattr(reader, "name", "in memory"))).name,
             "IM2DEM_PICTURE": "invented from heights",
             "IM2DEM_SUN": "{:g},{:g}".format(*options.sun),
+            # as Landsat's metadata call them: im2dem predict finds the sun there
+            "SUN_AZIMUTH": f"{options.sun[0]:g}",
+            "SUN_ELEVATION": f"{options.sun[1]:g}",
         }
         cog = CogOptions(unit="DN", tags=tags, overwrite=options.overwrite)
         with create_cog(target, reader.grid, BANDS_OUT, options=cog) as writer:
