@@ -275,7 +275,7 @@ def test_closer_up_finer_heights_are_read_and_fewer_nodes_are_drawn_from_afar(sh
     opened = show(build_page(dem, options=PageOptions(max_px=160, layer="hillshade")))
     assert opened.ask("window.im2dem.tiles()") == []
     far = opened.picture()
-    for _ in range(14):
+    for _ in range(20):  # the view begins farther off where a panel takes room
         opened.page.keyboard.press("+")
     opened.rest()
     opened.until("window.im2dem.tiles().some(key => key.startsWith('1-'))")
