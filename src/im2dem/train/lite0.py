@@ -26,33 +26,38 @@ SKIP_STAGES = (0, 1, 2, 4, 6)
 
 
 class SamePad(nn.Module):
-    """Zero padding of TensorFlow's "same" rule for even sizes: stride 2 pads one less before than after."""
+    """Padding of TensorFlow's "same" rule for even sizes: stride 2 pads one less before than after.
 
-    def __init__(self, kernel: int, stride: int) -> None:
+    `mode` "constant" pads with zeros, as the ImageNet weights were trained; "replicate" repeats the edge.
+    """
+
+    def __init__(self, kernel: int, stride: int, mode: str = "constant") -> None:
         super().__init__()
         total = kernel - stride
         self.sides = (total // 2, total - total // 2) * 2
+        self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.sides)
+        return F.pad(x, self.sides, self.mode)
 
 
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Depthwise convolution with the padding that the ImageNet weights were trained with."""
+def depthwise(channels: int, kernel: int, stride: int = 1, mode: str = "constant") -> nn.Sequential:
+    """Depthwise convolution that keeps the size, or halves it with stride 2."""
     return nn.Sequential(
-        SamePad(kernel, stride), nn.Conv2d(channels, channels, kernel, stride, 0, groups=channels, bias=False)
+        SamePad(kernel, stride, mode), nn.Conv2d(channels, channels, kernel, stride, 0, groups=channels, bias=False)
     )
 
 
 class MBConv(nn.Module):
     """Inverted bottleneck: expand 1 x 1, depthwise, project 1 x 1, and the input added where shapes agree."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(self, channels: tuple[int, int], kernel: int, stride: int, expansion: int, mode: str) -> None:
         super().__init__()
+        c_in, c_out = channels
         mid = c_in * expansion
         self.expand = nn.Conv2d(c_in, mid, 1, bias=False) if expansion > 1 else None
         self.bn0 = nn.BatchNorm2d(mid, eps=1e-3) if expansion > 1 else None
-        self.depthwise = depthwise(mid, kernel, stride)
+        self.depthwise = depthwise(mid, kernel, stride, mode)
         self.bn1 = nn.BatchNorm2d(mid, eps=1e-3)
         self.project = nn.Conv2d(mid, c_out, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(c_out, eps=1e-3)
@@ -68,24 +73,46 @@ class MBConv(nn.Module):
 
 
 class Lite0Encoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier; returns features at strides 2, 4, 8, 16, 32."""
+    """EfficientNet-Lite0 without its classifier; returns features at strides 2, 4, 8, 16, 32.
 
-    def __init__(self, pretrained: bool = True) -> None:
+    Parameters
+    ----------
+    pretrained
+        Begin with the ImageNet weights.
+    padding
+        "constant" or "replicate", see `SamePad`.
+    frozen
+        So many stages, and the stem before them, keep their weights and statistics while the rest is trained, and the
+        depthwise kernels of the later stages keep their weights: on a CPU their gradient takes longer than all else.
+        0: everything is trained.
+    """
+
+    def __init__(self, pretrained: bool = True, padding: str = "constant", frozen: int = 0) -> None:
         super().__init__()
-        self.pad = SamePad(3, 2)
+        self.pad = SamePad(3, 2, padding)
         self.stem = nn.Conv2d(3, 32, 3, 2, 0, bias=False)
         self.bn = nn.BatchNorm2d(32, eps=1e-3)
         stages, c = [], 32
         for repeats, kernel, stride, expansion, c_out in STAGES:
             blocks = []
             for i in range(repeats):
-                blocks.append(MBConv(c, c_out, kernel, stride if i == 0 else 1, expansion))
+                blocks.append(MBConv((c, c_out), kernel, stride if i == 0 else 1, expansion, padding))
                 c = c_out
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.channels = tuple(STAGES[i][4] for i in SKIP_STAGES)
         if pretrained:
             self.load_imagenet()
+        self.frozen = [self.stem, self.bn, *self.stages[:frozen]] if frozen else []
+        kernels = [part for part in self.modules() if isinstance(part, nn.Conv2d) and part.groups > 1]
+        for part in [*self.frozen, *(kernels if frozen else [])]:
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Lite0Encoder:
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()  # normalises by the statistics of ImageNet, not of the batch
+        return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = F.relu6(self.bn(self.stem(self.pad(image))))

@@ -45,20 +45,24 @@ class ReliefNetConfig:
     Parameters
     ----------
     encoder
-        "plain": convolutions trained from scratch; "lite0": EfficientNet-Lite0 with its ImageNet weights.
+        "plain": convolutions trained from scratch; "lite0": EfficientNet-Lite0 with its ImageNet weights; "joint":
+        both side by side, the first for light and shade, the second for what the land is covered with.
     widths
         Channels of the "plain" encoder at strides 2, 4, 8 ..., and of the decoder at all of these but the last; five of
-        them for "lite0".
+        them for "lite0", four for "joint".
     embedding
         Size of the embedded condition.
     guide
         Whether the net also takes heights that are known: a coarse height model, or points (see `guide.py`).
+    frozen
+        So many of the seven stages of EfficientNet-Lite0 keep their ImageNet weights, see `Lite0Encoder`.
     """
 
     encoder: str = "plain"
     widths: tuple[int, ...] = (24, 48, 96, 160)
     embedding: int = 64
     guide: bool = False
+    frozen: int = 0
 
 
 # Where the morning satellites see the sun when nobody says: south-east, north-east south of the equator.
@@ -129,6 +133,30 @@ class PlainEncoder(nn.Module):
         return skips
 
 
+class JointEncoder(PlainEncoder):
+    """The plain encoder, and beside its features those of EfficientNet-Lite0 at the same strides.
+
+    Weights of a net with the plain encoder fit: `ReliefNet.load_weights` lets the decoder begin without the new ones.
+    """
+
+    def __init__(self, config: ReliefNetConfig, cues: int) -> None:
+        super().__init__(config.widths, config.embedding, cues)
+        self.imagenet = Lite0Encoder(padding=PADDING, frozen=config.frozen)
+        *shallow, last, coarsest = self.imagenet.channels
+        if len(config.widths) != len(shallow) + 1:
+            raise UsageError(
+                f"network.widths of the joint encoder are {len(shallow) + 1}, one for each stride up to 16"
+            )
+        added = (*shallow, last + coarsest)
+        self.channels = tuple(own + more for own, more in zip(config.widths, added, strict=True))
+
+    def forward(self, image: Tensor, cue: Tensor, condition: Tensor) -> list[Tensor]:
+        *shallow, last, coarsest = self.imagenet(image)
+        last = torch.cat([last, F.interpolate(coarsest, scale_factor=2.0, mode="nearest")], dim=1)
+        own = super().forward(image, cue, condition)
+        return [torch.cat(pair, dim=1) for pair in zip(own, [*shallow, last], strict=True)]
+
+
 class ReliefNet(nn.Module):
     """Relief from a picture.
 
@@ -143,11 +171,10 @@ class ReliefNet(nn.Module):
         self.config = config or ReliefNetConfig()
         embedding, widths = self.config.embedding, self.config.widths
         self.embed = nn.Sequential(nn.Linear(CONDITION_SIZE, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
-        self.is_plain = self.config.encoder == "plain"
-        if self.config.guide and not self.is_plain:
-            raise UsageError("only the plain encoder takes a guide; set network.encoder = 'plain'")
-        cues = 2 + (GUIDE_CHANNELS if self.config.guide else 0)
-        self.encoder = PlainEncoder(widths, embedding, cues) if self.is_plain else Lite0Encoder()
+        self.has_cues = self.config.encoder != "lite0"
+        if self.config.guide and not self.has_cues:
+            raise UsageError("the lite0 encoder takes no guide; set network.encoder = 'plain' or 'joint'")
+        self.encoder = self._make_encoder(2 + (GUIDE_CHANNELS if self.config.guide else 0))
         skips = self.encoder.channels
         self.context = nn.Linear(skips[-1], widths[-1])
         self.top = Block(skips[-1], widths[-1], embedding)
@@ -156,6 +183,16 @@ class ReliefNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 2, 3, 1, 1, padding_mode=PADDING)
         self.amplitude = nn.Sequential(nn.Linear(skips[-1] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
+    def _make_encoder(self, cues: int) -> PlainEncoder | Lite0Encoder:
+        config = self.config
+        if config.encoder == "plain":
+            return PlainEncoder(config.widths, config.embedding, cues)
+        if config.encoder == "joint":
+            return JointEncoder(config, cues)
+        if config.encoder == "lite0":
+            return Lite0Encoder(frozen=config.frozen)
+        raise UsageError(f"network.encoder is {config.encoder!r}; it is 'plain', 'lite0' or 'joint'")
+
     def parts(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Shape (n, 1, h, w) of mean 0, its log-amplitude (n, 1), and log of b / amplitude, of the size of `shape`."""
         c = self.embed(condition).expand(image.shape[0], -1)
@@ -163,7 +200,7 @@ class ReliefNet(nn.Module):
         cues = slope_cue(image, condition)
         if guide is not None:
             cues = torch.cat([cues, guide * guide.new_tensor(GUIDE_GAIN)[:, None, None]], dim=1)
-        skips = self.encoder(normed, cues, c) if self.is_plain else self.encoder(normed)
+        skips = self.encoder(normed, cues, c) if self.has_cues else self.encoder(normed)
         pooled = skips[-1].mean(dim=(2, 3))
         x = self.top(skips[-1], c) + self.context(pooled)[:, :, None, None]
         for up, skip in zip(self.ups, skips[-2::-1], strict=True):
@@ -194,7 +231,10 @@ class ReliefNet(nn.Module):
         return net.eval()
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take up weights of a net of the same sizes; one without a guide gives a guided net that ignores it at first.
+        """Take up weights of a net of the same sizes, or of one with less: what is new is without effect at first.
+
+        So a net without a guide gives a guided one that ignores it, and one with the plain encoder a joint one that
+        does not look at the ImageNet features.
 
         Raises
         ------
@@ -202,11 +242,26 @@ class ReliefNet(nn.Module):
             The sizes differ.
         """
         own = self.state_dict()
-        stem = "encoder.stem.weight"
-        if self.config.guide and stem in weights and weights[stem].shape[1] + GUIDE_CHANNELS == own[stem].shape[1]:
-            unseen = torch.zeros_like(own[stem][:, -GUIDE_CHANNELS:])
-            weights = {**weights, stem: torch.cat([weights[stem], unseen], dim=1)}
+        wider = {}
+        if self.config.guide:
+            wider["encoder.stem.weight"] = 0
+        if self.config.encoder == "joint" and "encoder.imagenet.stem.weight" not in weights:
+            wider |= dict.fromkeys(("top.conv1.weight", "context.weight"), 0)
+            wider |= {f"ups.{i}.conv1.weight": 0 for i in range(len(self.ups))}
+            wider["amplitude.0.weight"] = self.config.embedding
+            weights = weights | {name: value for name, value in own.items() if name.startswith("encoder.imagenet.")}
+        fitted = {name: _widened(weights[name], own[name], last) for name, last in wider.items() if name in weights}
         try:
-            self.load_state_dict(weights)
+            self.load_state_dict(weights | fitted)
         except RuntimeError as error:
             raise UsageError(f"these weights are of a net of other sizes: {error}") from error
+
+
+def _widened(weight: Tensor, like: Tensor, last: int) -> Tensor:
+    """A weight with zeros for inputs that it does not know, put before its `last` inputs; as it is when it has all."""
+    missing = like.shape[1] - weight.shape[1]
+    if missing <= 0:
+        return weight
+    known = weight.shape[1] - last
+    zeros = torch.zeros_like(like[:, :missing])
+    return torch.cat([weight[:, :known], zeros, weight[:, known:]], dim=1)
