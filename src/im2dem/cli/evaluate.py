@@ -25,6 +25,7 @@ from im2dem.pipeline.evaluate import (
     find_pairs,
 )
 from im2dem.pipeline.evaluation_anchor import AnchorProtocol, evaluate_anchors
+from im2dem.pipeline.evaluation_causes import count_causes
 from im2dem.pipeline.evaluation_cost import model_cost, time_ratio
 from im2dem.pipeline.evaluation_guided import guided_by
 from im2dem.pipeline.evaluation_training import NAME as MEAN_ROW
@@ -236,6 +237,8 @@ def _print(result: Evaluation, as_json: bool, alignments: tuple[str, ...], by_re
     console.say(result.to_table(groups, alignments))
     for facts in result.models:
         console.say("  ".join(f"{key} {value}" for key, value in facts.items()))
+    if result.gallery is not None:
+        console.say("what may have spoilt the worst tiles: " + (count_causes(result.gallery.worst) or "none was kept"))
 
 
 def _names(text: str) -> tuple[str, ...]:

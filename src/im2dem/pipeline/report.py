@@ -19,6 +19,8 @@ from im2dem.core.metrics_structure import BLUR_SIGMAS_PX, OCTAVES_PX
 from im2dem.core.metrics_tile import coverage_key
 from im2dem.core.metrics_uncertainty import CURVE_LEVELS
 
+from .evaluation_causes import CAUSES, by_cause
+from .evaluation_gallery import Exhibit
 from .evaluation_table import Evaluation, Row
 from .report_charts import Axes, Bar, Curve, bars, curves
 from .report_tables import (
@@ -284,7 +286,16 @@ def _gallery(evaluation: Evaluation) -> str:
     worst, best = evaluation.gallery.worst, evaluation.gallery.best
     return (
         f'<h3>The {len(best)} best</h3><div class="tiles">{exhibits(best)}</div>'
-        f'<h3>The {len(worst)} worst</h3><div class="tiles">{exhibits(worst)}</div>'
+        f"<h3>The {len(worst)} worst, by what may have spoilt them</h3>{_failures(worst)}"
+    )
+
+
+def _failures(worst: Sequence[Exhibit]) -> str:
+    """The worst tiles under their first cause, each cause explained."""
+    return "".join(
+        f"<h4>{escape(cause)}: {len(found)}</h4><p>{escape(CAUSES[cause])}</p>"
+        f'<div class="tiles">{exhibits(found)}</div>'
+        for cause, found in by_cause(worst).items()
     )
 
 
