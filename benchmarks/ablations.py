@@ -28,6 +28,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "with a guide": ("network.guide=true",),
     "half the width": ("network.widths=[12,24,48,80]",),
     "ImageNet encoder": ("network.encoder='lite0'", "network.widths=[24,32,48,64,96]"),
+    "both encoders": ("network.encoder='joint'", "network.frozen=3"),
 }
 EXPLAIN = (
     "One change each to the recipe `relief`, trained from scratch over the same {chips} chips of {crop} px, seed 0. r: "

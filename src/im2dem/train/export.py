@@ -23,6 +23,8 @@ from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 # Rounding differs between the two runtimes; slope units are of order 0.01 to 1, so this is a few millimetres at 30 m.
 PARITY_TOLERANCE = 1e-4
 
+IMAGENET = "first weights of the encoder: EfficientNet-Lite0 on ImageNet (Apache-2.0)"
+
 LIMITS = (
     "One picture fixes the shape of relief, hardly its height: heights are relative, their amplitude is a guess.",
     "Learned from 8 to 240 m a pixel, mostly Landsat pictures of Japan under a low sun, and rendered pictures.",
@@ -140,6 +142,8 @@ def export_run(
 def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, tuple[str, ...], float]) -> ModelCard:
     sha256, sources, difference = made
     recipe, best = run.recipe, run.best
+    if recipe.network.encoder != "plain":
+        sources = (*sources, IMAGENET)
     return ModelCard(
         name=name,
         version=__version__,
