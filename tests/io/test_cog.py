@@ -108,12 +108,15 @@ def test_relative_heights_have_no_datum_and_keep_their_unit(tmp_path):
 
 def test_any_windows_make_the_same_file(tmp_path):
     raster = hills()
-    with create_cog(tmp_path / "dem.tif", GRID, raster.bands) as writer:
+    options = CogOptions("m", raster.vertical_datum)
+    with create_cog(tmp_path / "dem.tif", GRID, raster.bands, options=options) as writer:
         for strip in strips(GRID, 97):
             for col in (0, 333):
                 window = Window(strip.row_off, col, strip.height, 333 if col == 0 else 1100 - 333)
                 writer.write(window, raster.read(window))
     np.testing.assert_array_equal(read_raster(tmp_path / "dem.tif").data, raster.data)
+    # Here GDAL made the overviews, there they were made in passing.
+    assert (tmp_path / "dem.tif").read_bytes() == write_raster(tmp_path / "rows.tif", raster).read_bytes()
 
 
 def test_rows_never_written_are_nodata(tmp_path):
@@ -167,7 +170,14 @@ def test_nothing_is_left_after_an_interruption_at_the_end(tmp_path, monkeypatch,
 
 
 def test_left_overs_of_a_killed_run_do_not_matter(tmp_path):
-    for name in ("dem.part.tif", "dem.part.cog.tif", "dem.part.cog.tif.ovr.tmp"):
+    for name in (
+        "dem.part.tif",
+        "dem.part.1.tif",
+        "dem.part.7.tif",
+        "dem.part.vrt",
+        "dem.part.cog.tif",
+        "dem.part.cog.tif.ovr.tmp",
+    ):
         (tmp_path / name).write_bytes(b"rubbish")
     write_raster(tmp_path / "dem.tif", hills())
     assert os.listdir(tmp_path) == ["dem.tif"]

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
-from rasterio.windows import Window as FileWindow
 
 from im2dem.core.errors import Im2DemError, OutputError, UsageError
 from im2dem.core.grid import Grid, Window
-from im2dem.core.nodata import NODATA, from_nan
 from im2dem.core.raster import Raster
 from im2dem.core.scaling import strips
 
 from .atomic import check_target, output_error, publish, require_space
+from .cog_parts import BLOCK_PX, CogParts
 from .environment import gdal_env, quiet_georeference
 from .georeference import file_crs
 
-_BLOCK_PX = 512
-_BYTES = 4
 # Level 1 of ZSTD takes a third of the default's time for 5 % more bytes on heights; of DEFLATE two thirds for 1 %.
 _LEVEL = 1
 _SIDE_CARS = (".aux.xml", ".ovr", ".msk")
@@ -68,8 +63,8 @@ class CogOptions:
 class CogWriter:
     """A raster that takes finished windows; a context manager. Made by `create_cog`.
 
-    Windows go to `<name>.part.tif` beside the target. A clean exit turns that into a cloud-optimised
-    GeoTIFF and renames it; an exception or Ctrl-C removes it and leaves the target as it was.
+    Windows go to `<name>.part.tif` beside the target, and to its overviews. A clean exit turns them into a
+    cloud-optimised GeoTIFF and renames it; an exception or Ctrl-C removes them and leaves the target as it was.
     """
 
     def __init__(self, target: Path, grid: Grid, bands: tuple[str, ...], options: CogOptions) -> None:
@@ -77,10 +72,8 @@ class CogWriter:
         self._grid = grid
         self._bands = bands
         self._options = options
-        self._crs = file_crs(grid.crs)
-        self._rows = target.with_name(f"{target.stem}.part.tif")
+        self._parts = CogParts(target, grid, file_crs(grid.crs), len(bands))
         self._cog = target.with_name(f"{target.stem}.part.cog.tif")
-        self._dataset: Any = None
 
     @property
     def path(self) -> Path:
@@ -98,7 +91,7 @@ class CogWriter:
         Parameters
         ----------
         window
-            Inside the grid. Rows from top to bottom are fastest.
+            Inside the grid. Full rows from top to bottom are fastest.
         data
             float32 (band, row, col), in the unit of the options, NaN = no data.
 
@@ -109,7 +102,7 @@ class CogWriter:
         OutputError
             The disk is full or the file cannot be written.
         """
-        if self._dataset is None:
+        if not self._parts.is_open:
             raise UsageError(f"{self._target}: this writer is not open; write inside its with block")
         if window.intersection(self._grid.window) != window:
             raise UsageError(f"{self._target}: {window} is not inside the grid of {self._grid.shape}")
@@ -117,22 +110,20 @@ class CogWriter:
             raise UsageError(
                 f"{self._target}: data of shape {data.shape} given for {len(self._bands)} band(s) of {window.shape}"
             )
-        where = FileWindow(window.col_off, window.row_off, window.width, window.height)
         try:
             with gdal_env():
-                self._dataset.write(from_nan(data), window=where)
+                self._parts.write(window, data)
         except (RasterioError, OSError) as error:
             raise output_error(self._target, error) from error
 
     def __enter__(self) -> Self:
-        require_space(self._target, self._temporary_bytes())
+        require_space(self._target, self._parts.n_bytes)
         try:
             self._discard()
             with gdal_env(), quiet_georeference():
-                self._dataset = self._create()
-                self._describe()
+                self._parts.open(self._tags(), self._bands, self._options.unit)
         except BaseException as error:
-            self._close_quietly()
+            self._parts.close_quietly()
             self._discard()
             if isinstance(error, RasterioError | OSError):
                 raise output_error(self._target, error) from error
@@ -146,64 +137,35 @@ class CogWriter:
             if error is None:
                 self._finish()
             else:
-                self._close_quietly()
+                self._parts.close_quietly()
         finally:
             self._discard()
 
-    def _temporary_bytes(self) -> int:
-        blocks = -(-self._grid.height // _BLOCK_PX) * -(-self._grid.width // _BLOCK_PX)
-        return blocks * _BLOCK_PX**2 * _BYTES * len(self._bands)
-
-    def _create(self) -> Any:
-        # Not compressed: windows that cross blocks are then updated in place, and the size on disk is known.
-        return rasterio.open(
-            self._rows,
-            "w",
-            driver="GTiff",
-            height=self._grid.height,
-            width=self._grid.width,
-            count=len(self._bands),
-            dtype="float32",
-            crs=self._crs,
-            transform=self._grid.transform,
-            nodata=NODATA,
-            tiled=True,
-            blockxsize=_BLOCK_PX,
-            blockysize=_BLOCK_PX,
-            interleave="band",
-            bigtiff="IF_SAFER",
-        )
-
-    def _describe(self) -> None:
+    def _tags(self) -> dict[str, str]:
         options = self._options
         tags = {str(key): str(value) for key, value in options.tags.items()}
         if options.vertical_datum is not None:
             tags["VERTICAL_DATUM"] = options.vertical_datum
-        self._dataset.update_tags(**tags, AREA_OR_POINT="Area")
-        self._dataset.descriptions = self._bands
-        self._dataset.units = (options.unit,) * len(self._bands)
+        return tags
 
     def _finish(self) -> None:
-        """Close the temporary file, make the final one from it, give it its name."""
+        """Close the temporary files, make the final one from them, give it its name."""
         target = self._target
         compress = self._options.compress
         if compress == "auto":
             compress = "zstd" if has_zstd() else "deflate"
         try:
             with gdal_env(), quiet_georeference():
-                self._dataset.close()
-                self._dataset = None
-                # GDAL only logs when the last blocks do not fit on the disk.
-                if self._rows.stat().st_size < self._temporary_bytes():
+                if not self._parts.close():
                     raise OutputError(f"{target}: the disk is full; free some space or choose another place")
                 rasterio.shutil.copy(
-                    str(self._rows),
+                    str(self._parts.source()),
                     str(self._cog),
                     driver="COG",
                     COMPRESS=compress.upper(),
                     LEVEL=_LEVEL,
                     PREDICTOR="FLOATING_POINT",
-                    BLOCKSIZE=_BLOCK_PX,
+                    BLOCKSIZE=BLOCK_PX,
                     OVERVIEW_RESAMPLING="AVERAGE",
                     BIGTIFF="IF_SAFER",
                     NUM_THREADS="ALL_CPUS",
@@ -217,17 +179,10 @@ class CogWriter:
         except Exception as error:  # rasterio.shutil.copy raises GDAL's errors by private classes
             raise output_error(target, error) from error
 
-    def _close_quietly(self) -> None:
-        if self._dataset is not None:
-            # The file is thrown away, and the error that led here matters more.
-            with suppress(RasterioError, OSError):
-                self._dataset.close()
-            self._dataset = None
-
     def _discard(self) -> None:
-        for path in (self._rows, self._cog):
-            for ending in ("", ".ovr.tmp", ".msk.ovr.tmp", ".aux.xml"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
+        self._parts.discard()
+        for ending in ("", ".ovr.tmp", ".msk.ovr.tmp", ".aux.xml"):
+            self._cog.with_name(self._cog.name + ending).unlink(missing_ok=True)
 
 
 def create_cog(
@@ -290,7 +245,7 @@ def write_raster(path: str | os.PathLike[str], raster: Raster, *, options: CogOp
     """
     options = replace(options or CogOptions(), unit=raster.unit, vertical_datum=raster.vertical_datum)
     with create_cog(path, raster.grid, raster.bands, options=options) as writer:
-        for strip in strips(raster.grid, _BLOCK_PX):
+        for strip in strips(raster.grid, BLOCK_PX):
             writer.write(strip, raster.read(strip))
     return writer.path
 
