@@ -63,10 +63,16 @@ def test_white_is_known_in_reflectances_too():
     assert causes_of(tile(dem, noise(), image))[0] == "cloud or snow"
 
 
-def test_water_is_where_the_truth_is_level():
+def test_level_ground():
     dem = relief()
     dem[:140] = 500
-    assert causes_of(tile(dem, noise()))[0] == "water"
+    assert causes_of(tile(dem, noise()))[0] == "level ground"
+
+
+def test_a_truth_in_steps_is_no_fault_of_the_prediction():
+    dem = 40 * np.round(relief(std=30) / 40)
+    assert causes_of(tile(dem, noise(std=30)))[0] == "coarse truth"
+    assert "coarse truth" not in causes_of(tile(40 * np.round(relief(std=300) / 40), noise(std=300)))
 
 
 def test_flat_land():

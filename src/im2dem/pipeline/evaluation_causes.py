@@ -31,7 +31,8 @@ _SEAM_RATIO = 1.3
 
 CAUSES = {
     "cloud or snow": "more than a quarter of the picture is white",
-    "water": "more than four tenths of the true ground are level",
+    "coarse truth": "the true heights come in steps of half their spread and more",
+    "level ground": "more than four tenths of the true ground are level: water or plains",
     "flat land": f"true heights spread by less than {_FLAT_M:.0f} m",
     "false colour": "more than half of the picture is red as no ground is",
     "no shading": "slopes explain next to nothing of the picture's brightness",
@@ -74,7 +75,9 @@ def causes_of(exhibit: Exhibit) -> tuple[str, ...]:
     if exhibit.image is not None:
         found |= _faults_of_the_picture(exhibit.image, exhibit)
     if _share(slope_deg(exhibit.dem, exhibit.pixel_size_m) < _LEVEL_DEG, np.isfinite(exhibit.dem)) > _LEVEL_SHARE:
-        found.add("water")
+        found.add("level ground")
+    if _step_m(exhibit.dem) > relief / 2:
+        found.add("coarse truth")
     if relief < _FLAT_M:
         found.add("flat land")
     r = exhibit.score.scores.get("pearson_r", math.nan)
@@ -167,6 +170,12 @@ def _fine(band: NDArray[np.float32]) -> NDArray[np.float32]:
     whole = fill(band.astype(np.float32))
     low, high = (ndimage.gaussian_filter(whole, sigma) for sigma in _FINE_PX)
     return np.asarray(low - high, dtype=np.float32)
+
+
+def _step_m(dem: NDArray[np.float32]) -> float:
+    """The usual step from one height that occurs to the next; next to 0 for heights measured finely."""
+    levels = np.unique(dem[np.isfinite(dem)])
+    return float(np.median(np.diff(levels))) if levels.size > 1 else 0.0
 
 
 def _share(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
