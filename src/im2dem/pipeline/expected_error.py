@@ -26,9 +26,12 @@ class SigmaMeter:
 
     def write(self, window: Window, data: NDArray[np.float32]) -> None:
         """Hand a window on, float32 (2, row, col)."""
-        sigma = data[1][np.isfinite(data[1])].astype(np.float64)
-        self._total += float(sigma @ sigma)
-        self._count += sigma.size
+        sigma, valid = data[1], np.isfinite(data[1])
+        self._count += int(valid.sum())
+        if not valid.all():
+            sigma = np.where(valid, sigma, np.float32(0))
+        # Along a row in float32, over the rows in float64: three digits are shown.
+        self._total += float(np.einsum("ij,ij->i", sigma, sigma).sum(dtype=np.float64))
         self._writer.write(window, data)
 
     @property

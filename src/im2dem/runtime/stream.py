@@ -168,8 +168,7 @@ def _model_side(plan: TilePlan, own_px: int, min_px: int) -> int:
 
 def _masked(answer: NDArray[np.float32], valid: NDArray[np.bool_], tile: Tile) -> NDArray[np.float32]:
     """The answer without its padding, NaN where the picture has no data."""
-    data = answer[:, : valid.shape[0], : valid.shape[1]].astype(np.float32)
+    data = np.asarray(answer[:, : valid.shape[0], : valid.shape[1]], np.float32)
     if not np.isfinite(data).all():
         raise ModelError(f"the model's answer for tile {tile.index} ({tile.window}) has values that are not finite")
-    data[:, ~valid] = np.nan
-    return data
+    return data if valid.all() else np.where(valid, data, np.float32(np.nan))
