@@ -30,6 +30,8 @@ KNOWING = ("best plane", *(f"bicubic coarse x{factor}" for factor in (8, 16, 32,
 PLACES = ("kanto-west-north", "s2cloudless-200m-nepal", "s2cloudless-200m-ri", "kanto-tsukuba", "zion", "davos",
           "amazon", "terramesh", "kanto-north", "kanto-plain", "kanto-west-south")  # fmt: skip
 HILLS_M = 20.0
+# A slope of 45 degrees over the half width of the filter at 200 m: spikes of a decoded colour ramp along coasts.
+SPIKE_M = 800.0
 ECE_BAR = 0.06
 COLUMNS = {
     "pearson_r": "r",
@@ -54,7 +56,8 @@ EXPLAIN = (
     "tiles, and the share of them on which the model's error is smaller. In "
     "brackets 95 % bootstrap intervals, over the tiles of a place (too narrow: neighbours resemble each "
     "other), over places where there are several. Some rows are bounds, not methods: flat is told the true mean, "
-    f"{KNOWING[0]} and the bicubic rows even the true heights."
+    f"{KNOWING[0]} and the bicubic rows even the true heights. True heights that stand over {SPIKE_M:.0f} m out of the "
+    "median around them are not scored: the coasts of the pairs of 200 m have them."
 )
 RELIEF_COLUMNS = {
     key: COLUMNS[key]
@@ -109,7 +112,9 @@ def _score_pair(setup: Setup, pair: Pair) -> list[TileScore]:
     options = PredictOptions(model=setup.model, threads=1)
     card = load_card(find_model(setup.model))
     rows = (mean_training_row(setup.data, EvaluateOptions()),) if has_training(setup) and setup.data else ()
-    how = EvaluateOptions(model_tiles=(card.tile_px, card.overlap_px), rows=rows, prior_factors=(8, 16, 32, 64))
+    how = EvaluateOptions(
+        model_tiles=(card.tile_px, card.overlap_px), rows=rows, prior_factors=(8, 16, 32, 64), spike_m=SPIKE_M
+    )
     others = [
         Rival(f"*{load_card(find_model(name)).name}*", predictor(replace(options, model=name)))
         for name in setup.baselines

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from im2dem.core.nodata import NODATA, fill, from_nan, is_nodata, to_nan
+from im2dem.core.nodata import NODATA, fill, from_nan, is_nodata, to_nan, without_spikes
 
 
 @given(hnp.arrays(np.float32, (2, 5, 6), elements=st.one_of(st.just(np.nan), st.floats(-9000, 9000, width=32))))
@@ -98,3 +98,22 @@ def test_fill_stays_within_the_range_of_each_band(data):
             # 1e-4: float32 rounding of values up to 100.
             assert band.min() >= np.nanmin(values) - 1e-4
             assert band.max() <= np.nanmax(values) + 1e-4
+
+
+def test_spikes_go_and_mountains_stay():
+    rows = np.arange(60, dtype=np.float32)
+    dem = np.repeat(190 * np.abs(rows - 30)[:, None], 40, axis=1)  # a valley of 190 m a pixel
+    dem[10, 10] += 3000
+    dem[:, 30] = -2500  # a line
+    clean = without_spikes(dem, 800)
+    assert np.isnan(clean[10, 10])
+    assert np.isnan(clean[:, 30]).all()
+    kept = np.isfinite(clean)
+    assert kept.sum() == dem.size - 61
+    np.testing.assert_array_equal(clean[kept], dem[kept])
+
+
+def test_holes_are_no_spikes():
+    dem = np.full((20, 20), 900, np.float32)
+    dem[5:9, 5:9] = np.nan
+    np.testing.assert_array_equal(without_spikes(dem, 100), dem)

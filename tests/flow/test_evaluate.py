@@ -416,6 +416,17 @@ def test_picture_of_another_size_than_the_heights(tmp_path):
         evaluate_model(None, find_pairs(tmp_path), SMALL)
 
 
+def test_spikes_of_the_truth_can_be_left_out(tmp_path):
+    z = heights()
+    spoilt = z.copy()
+    spoilt[::20, ::20] = 9000
+    pred, truth = write(tmp_path / "p.tif", z), write(tmp_path / "t.tif", spoilt)
+    rows = {limit: evaluate_files(pred, truth, replace(SMALL, spike_m=limit)).rows for limit in (None, 2000.0)}
+    errors = {limit: next(r["mae"] for r in found if r["method"] == "prediction") for limit, found in rows.items()}
+    assert errors[None] > 10
+    assert errors[2000.0] < 0.01
+
+
 def test_level_tiles_can_be_left_out(tmp_path):
     z = heights(shape=(128, 128))
     z[:64] = 3.0

@@ -62,6 +62,10 @@ def evaluate(
     coarse: Annotated[str, typer.Option(help="Block sides of the bicubic rows in pixels, with commas.")] = "16",
     tile: Annotated[int, typer.Option(help="Side of a scored tile in pixels.")] = 256,
     min_relief: Annotated[float, typer.Option(help="Leave out tiles with less relief (std, metres).")] = 0.0,
+    spikes: Annotated[
+        float | None,
+        typer.Option(help="Leave out true heights farther than this from the median around them, metres.", min=0.0),
+    ] = None,
     by_relief: Annotated[bool, typer.Option("--by-relief", help="Print the classes of relief too.")] = False,
     model_tile: Annotated[int | None, typer.Option(help="Tile side of the model; default: its card's.")] = None,
     level: Annotated[bool, typer.Option(help="Level the model's tiles.")] = True,
@@ -78,6 +82,7 @@ def evaluate(
         tile_px=tile,
         min_tile_px=max(tile // 2, 1),
         min_relief_m=min_relief,
+        spike_m=spikes,
         alignments=_names(alignments),
         prior_factors=_whole_numbers(coarse),
         gallery_tiles=report_tiles if report is not None else 0,

@@ -14,6 +14,8 @@ NODATA = -9999.0
 _NOT_A_MEASUREMENT = 1e37
 """Sentinels of float32 files are written with 3 to 17 digits (-3.4e38 ...); no measurement is that large."""
 
+_SPIKE_SIDE_PX = 9
+
 _FADE_PX = 32.0
 """Distance over which a filled value fades from its nearest neighbour to the mean of the band."""
 
@@ -89,6 +91,27 @@ def from_nan(data: NDArray[np.floating], nodata: float = NODATA) -> NDArray[np.f
     array([ 1.500e+00, -9.999e+03], dtype=float32)
     """
     return np.where(np.isfinite(data), data, nodata).astype(np.float32)
+
+
+def without_spikes(dem: NDArray[np.float32], limit_m: float) -> NDArray[np.float32]:
+    """Heights without single pixels and thin lines that stand far out of, or far below, what is around them.
+
+    Height models that were decoded from pictures have them along coasts, where the colours of land and sea mix.
+
+    Parameters
+    ----------
+    dem
+        (row, col), metres; NaN = no data.
+    limit_m
+        Pixels farther from the median of the 9 x 9 around them become NaN; choose more than 4 pixels of the steepest
+        slope can rise.
+
+    Returns
+    -------
+    Shape of `dem`.
+    """
+    around = ndimage.median_filter(fill(dem), _SPIKE_SIDE_PX)
+    return np.where(np.abs(dem - around) > limit_m, np.float32(np.nan), dem)
 
 
 def fill(data: NDArray[np.float32]) -> NDArray[np.float32]:

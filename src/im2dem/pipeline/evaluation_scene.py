@@ -17,6 +17,7 @@ from im2dem.core.errors import UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.metrics_tile import Scores, TileOptions, TileTruth, score_tile
 from im2dem.core.metrics_uncertainty import ErrorLaw
+from im2dem.core.nodata import without_spikes
 from im2dem.core.protocols import RasterReader
 from im2dem.core.tiles import TilePlan
 from im2dem.dataset.pairs import Pair
@@ -84,6 +85,9 @@ class EvaluateOptions:
         Share of a tile's pixels that must be valid.
     min_relief_m
         Tiles whose heights have a smaller standard deviation are left out, metres.
+    spike_m
+        True heights farther than this from the median around them are not scored, see `core.nodata.without_spikes`;
+        None: all are.
     alignments
         A0, A1, A2, A3, A4(k); see `core.alignment`.
     sigma_law
@@ -112,6 +116,7 @@ class EvaluateOptions:
     min_tile_px: int = 128
     min_valid: float = 0.5
     min_relief_m: float = 0.0
+    spike_m: float | None = None
     alignments: tuple[str, ...] = ("A0", "A1", "A2", "A3")
     sigma_law: ErrorLaw = "laplace"
     trivial: bool = True
@@ -225,7 +230,7 @@ def score_scene(
     left_out = {"too few valid pixels": 0, f"relief below {options.min_relief_m} m": 0, "not predicted": 0}
     reasons = list(left_out)
     for window in tile_windows(scene.truth.grid, options):
-        tile = _read_tile(scene, window)
+        tile = _read_tile(scene, window, options.spike_m)
         if np.isfinite(tile.dem).mean() < options.min_valid:
             left_out[reasons[0]] += 1
         elif tile.relief_m < options.min_relief_m:
@@ -269,9 +274,11 @@ class _Tile:
     answered: float
 
 
-def _read_tile(scene: Scene, window: Window) -> _Tile:
+def _read_tile(scene: Scene, window: Window, spike_m: float | None) -> _Tile:
     nan = np.float32(np.nan)
     z = scene.truth.read(window)[0]
+    if spike_m is not None:
+        z = without_spikes(z, spike_m)
     image = None if scene.image is None else scene.image.read(window)
     if image is not None:
         z = np.where(np.isfinite(image).all(axis=0), z, nan)
