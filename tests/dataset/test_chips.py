@@ -109,6 +109,19 @@ def test_pairs_are_found_by_split_and_licence(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_spikes_of_a_pair_are_left_out_where_asked(tmp_path: Path) -> None:
+    write_pair(tmp_path / "a")
+    dem = hills(60)
+    dem[30, 30] += 4000
+    write_raster(tmp_path / "a/dem.tif", Raster(dem[None], Grid.local((60, 60), 30.0), ("height",)), overwrite=True)
+    (pair,) = find_pairs(tmp_path)
+    assert np.isfinite(read_pair(pair).heights_m(0)[30, 30])
+    clean = read_pair(pair, spike_m=800).heights_m(0)
+    assert np.isnan(clean[30, 30])
+    assert np.isfinite(clean[31:]).all()
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 def test_a_pair_on_two_grids_is_refused(tmp_path: Path) -> None:
     write_pair(tmp_path / "a", size=50)
     with pytest.raises(GridMismatchError, match="share a grid"):

@@ -68,6 +68,10 @@ def pack(
         ),
     ] = "packs",
     free: Annotated[bool, typer.Option(help="Leave out pairs under a non-commercial licence.")] = True,
+    spikes: Annotated[
+        float | None,
+        typer.Option(help="Leave out heights farther than this from the median around them, metres.", min=0.0),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace packs that are there.")] = False,
 ) -> None:
     """Pack real pairs for training. Clouds are dropped from the train split of packs."""
@@ -86,7 +90,7 @@ def pack(
             return
         for i, pair in enumerate(pairs):
             target = check_target(out / f"{split}-{pair.name}.npz", overwrite)
-            save_chips(target, read_pair(pair, drop_clouds=split == "train" and "-s2-" in pair.name))
+            save_chips(target, read_pair(pair, split == "train" and "-s2-" in pair.name, spikes))
             progress("packing", i + 1, len(pairs))
     console.say(f"packs    {out}  ({len(pairs)} pairs)")
 

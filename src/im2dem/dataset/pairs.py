@@ -8,6 +8,7 @@ with at least ``split`` (train, val, test), ``gsd_m`` and ``licence``; ``sun_azi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from im2dem.core.errors import GridMismatchError, InputError, UsageError
+from im2dem.core.nodata import without_spikes
 from im2dem.io.geotiff import open_dem, open_reader
 
 from .chips import Chips, quantise_heights
@@ -28,6 +30,7 @@ CLOUD_MARGIN_PX = 6
 Meta = dict[str, Any]
 
 _IMAGE_NAMES = ("rgb.tif", "rgb.tiff", "rgb.jpg", "rgb.jpeg", "rgb.png", "rgb.jp2", "rgb.webp")
+_NUMBERS = ("gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_about")
 _NOT_FREE = ("NC", "non-commercial")
 _DEM_NAMES = ("dem.tif", "dem.tiff")
 
@@ -110,13 +113,23 @@ def pair_of(folder: Path) -> Pair | None:
     meta: Meta = {}
     if meta_file.is_file():
         try:
-            meta = dict(json.loads(meta_file.read_text(encoding="utf-8")))
-        except ValueError as error:
+            meta = _told(json.loads(meta_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"{meta_file}: not a JSON object ({error}); correct or remove it") from error
     return Pair(folder.name, dem, image, meta)
 
 
-def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
+def _told(content: Any) -> Meta:
+    """A record whose numbers are numbers; TypeError, ValueError or OverflowError else."""
+    if not isinstance(content, dict):
+        raise TypeError(f"a {type(content).__name__} in place of an object")
+    numbers = {key: float(content[key]) for key in _NUMBERS if content.get(key) is not None}
+    if "gsd_m" in numbers and not (math.isfinite(numbers["gsd_m"]) and numbers["gsd_m"] > 0):
+        raise ValueError(f"gsd_m is {content['gsd_m']!r}, wanted is a positive number of metres")
+    return content | numbers
+
+
+def read_pair(pair: Pair, drop_clouds: bool = False, spike_m: float | None = None) -> Chips:
     """A whole pair as one chip, for packing.
 
     Parameters
@@ -125,6 +138,8 @@ def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
         The folder.
     drop_clouds
         Take out the heights under bright grey pixels and their surroundings: right for training, not for scoring.
+    spike_m
+        Take out heights that stand out by more than this, metres, see `core.nodata.without_spikes`; None: none.
 
     Raises
     ------
@@ -150,9 +165,11 @@ def read_pair(pair: Pair, drop_clouds: bool = False) -> Chips:
     rgb = np.nan_to_num(picture).astype(np.uint8)
     if drop_clouds:
         dem[cloud(rgb)] = np.nan
+    if spike_m is not None:
+        dem = without_spikes(dem, spike_m)
     meta = pair.meta
     azimuth, elevation, latitude = (
-        np.array([float("nan") if meta.get(key) is None else float(meta[key])])
+        np.array([float("nan") if meta.get(key) is None else meta[key]])
         for key in ("sun_azimuth_deg", "sun_elevation_deg", "latitude_about")
     )
     return Chips(
@@ -181,7 +198,7 @@ def find_dem_sources(root: Path) -> Iterator[DemSource]:
         No height model there, or one whose pixel size is not known.
     """
     index = root / "index.json"
-    records = {r["name"]: r for r in json.loads(index.read_text())} if index.exists() else {}
+    records = _records(index) if index.exists() else {}
     paths = [root / f"{name}.tif" for name in records] or sorted([root] if root.is_file() else root.glob("*.tif"))
     if not paths:
         raise InputError(f"no height model in {root}: a GeoTIFF, or a folder of them, is wanted")
@@ -200,3 +217,16 @@ def find_dem_sources(root: Path) -> Iterator[DemSource]:
         yield DemSource(
             path.stem, str(record.get("licence", "not stated")), dem, float(gsd_m), place[1] if place else float("nan")
         )
+
+
+def _records(index: Path) -> dict[str, Meta]:
+    try:
+        records: dict[str, Meta] = {str(record["name"]): record for record in json.loads(index.read_text("utf-8"))}
+        for record in records.values():
+            if "gsd_m" in record and not (0 < float(record["gsd_m"]) < math.inf):
+                raise ValueError(f"gsd_m is {record['gsd_m']!r}, wanted is a positive number of metres")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"{index}: not a list of objects with name, gsd_m and licence ({error!r}); correct it"
+        ) from error
+    return records
