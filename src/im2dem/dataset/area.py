@@ -76,7 +76,7 @@ def read_area(path: str | Path) -> Area:
         geometries = tuple(g for g in _geometries(content) if g.get("type") in _POLYGONS)
         for geometry in geometries:
             _check(geometry, source)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{source}: not GeoJSON ({error}); export the area as GeoJSON in WGS84") from error

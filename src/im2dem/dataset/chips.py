@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 
 from im2dem.core.errors import GridMismatchError, InputError
 from im2dem.io.atomic import publish
+from im2dem.io.npz import read_npz
 
 VOID = -32768
 DEM_STEP_M = 0.25
 _LARGE = ("rgb", "dem")
+_RECORDS = ("gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_deg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,19 +124,43 @@ def load_chips(path: Path, mapped: bool = False) -> Chips:
         The file is missing, or is not a pack of chips.
     """
     try:
-        with np.load(path) as data:
-            values = {k: data[k] for k in data.files if not (mapped and k in _LARGE)}
+        values = read_npz(path, {*_RECORDS, "names", "provenance", *(() if mapped else _LARGE)})
         if mapped:
             values |= {k: _map_member(path, k + ".npy") for k in _LARGE}
+        _check(values)
         return Chips(
-            **{k: values[k] for k in ("rgb", "dem", "gsd_m", "sun_azimuth_deg", "sun_elevation_deg", "latitude_deg")},
+            **{k: values[k] for k in (*_LARGE, *_RECORDS)},
             names=tuple(str(name) for name in values["names"]),
-            provenance=json.loads(str(values["provenance"])),
+            provenance=_provenance(str(values["provenance"])),
         )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # as in `io.npz`, and a mapping that reaches beyond the file
         raise InputError(
             f"{path} is not a pack of chips (made by `im2dem dataset pack` or `synth`): {error}"
         ) from error
+
+
+def _check(values: Mapping[str, NDArray[Any]]) -> None:
+    missing = {*_LARGE, *_RECORDS, "names", "provenance"} - values.keys()
+    if missing:
+        raise ValueError(f"without {', '.join(sorted(missing))}")
+    rgb, dem = values["rgb"], values["dem"]
+    if rgb.ndim != 4 or rgb.shape[1] != 3 or rgb.dtype != np.uint8 or dem.dtype != np.int16:
+        raise ValueError(f"rgb is {rgb.dtype} {rgb.shape}, dem {dem.dtype}; wanted uint8 (n, 3, row, col) and int16")
+    odd = [k for k in _RECORDS if values[k].ndim != 1 or values[k].dtype.kind not in "iuf"]
+    odd += [k for k, ndim in (("names", 1), ("provenance", 0)) if values[k].ndim != ndim]
+    if odd:
+        raise ValueError(f"{', '.join(odd)} is not one number or text a chip")
+
+
+def _provenance(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its provenance is nested too deeply") from error
+    sources = told.get("sources", []) if isinstance(told, dict) else None
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        raise ValueError("its provenance is not an object with a list of sources")
+    return dict(told)
 
 
 def _map_member(path: Path, member: str) -> NDArray[Any]:

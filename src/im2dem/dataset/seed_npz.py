@@ -12,10 +12,10 @@ Remote Sensing 12(12), 2002, doi:10.3390/rs12122002.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,13 @@ from im2dem.core.errors import InputError, UsageError
 from im2dem.core.nodata import fill
 from im2dem.core.scaling import Stretch
 from im2dem.io.atomic import new_file
+from im2dem.io.npz import read_npz
 
 from .chips import Chips
 
 SEED_TILE_PX = 256
 TOP_LEVEL = 255
 _OUTSIDE_DN = 2  # packs hold black where there is no picture
-_UNREADABLE = (OSError, ValueError, BadZipFile, EOFError, TypeError)  # TypeError: a single array, not an archive
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +55,9 @@ class SeedTiles:
 def is_seed_npz(path: Path) -> bool:
     """Whether a file is an .npz with the array names of the prototype; False for what cannot be read."""
     try:
-        with path.open("rb") as file, np.load(file) as data:
-            return {"arr_0", "arr_1"} <= set(data.files)
-    except _UNREADABLE:
+        with zipfile.ZipFile(path) as archive:
+            return {"arr_0.npy", "arr_1.npy"} <= set(archive.namelist())
+    except Exception:  # of zipfile's own, of the system, and of what zipfile reads without a check
         return False
 
 
@@ -70,14 +70,10 @@ def read_seed_npz(path: Path) -> SeedTiles:
         The file is missing or no .npz, an array is missing, has another shape than wanted, no tile, or values outside
         0..255.
     """
-    try:
-        with path.open("rb") as file, np.load(file) as data:
-            found = {key: data[key] for key in ("arr_0", "arr_1") if key in data.files}
-            names = ", ".join(data.files)
-    except _UNREADABLE as error:
-        raise InputError(f"{path} cannot be read as .npz: {error}") from error
-    if len(found) < 2:
-        raise InputError(f"{path} holds the arrays {names or 'none'}; wanted are arr_0 (pictures) and arr_1 (heights)")
+    found = read_npz(path)
+    if not {"arr_0", "arr_1"} <= found.keys():
+        names = ", ".join(found) or "none"
+        raise InputError(f"{path} holds the arrays {names}; wanted are arr_0 (pictures) and arr_1 (heights)")
     rgb, dem = found["arr_0"], found["arr_1"]
     side = SEED_TILE_PX
     if rgb.ndim != 4 or rgb.shape[1:] != (side, side, 3) or len(rgb) == 0:

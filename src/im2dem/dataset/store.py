@@ -29,6 +29,8 @@ from im2dem.core.errors import InputError, UsageError
 from im2dem.io.atomic import new_file, output_error, write_text
 
 FORMAT = 1
+# What a record of the wrong shape raises where it is used.
+DAMAGED = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
 INDEX_COLUMNS = (
     "name",
     "split",
@@ -186,12 +188,15 @@ class Store:
             Missing or not JSON: not a training set, or a damaged one.
         """
         try:
-            return dict(json.loads(self.manifest_file.read_text(encoding="utf-8")))
+            told = dict(json.loads(self.manifest_file.read_text(encoding="utf-8")))
+            if not isinstance(told.get("request", {}), dict):
+                raise TypeError("its request is no object")
+            return told
         except FileNotFoundError as error:
             raise InputError(
                 f"{self.root} is not a training set: it has no manifest.json; make one with `im2dem dataset build`"
             ) from error
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{self.manifest_file}: damaged ({error}); build the set again into a new folder"
             ) from error
@@ -250,9 +255,11 @@ class Store:
         """What each chip's meta.json says, sorted by name; damaged ones are left out."""
         for folder in sorted(self.pairs.iterdir()) if self.pairs.is_dir() else ():
             try:
-                yield dict(json.loads((folder / "meta.json").read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
+                meta = dict(json.loads((folder / "meta.json").read_text(encoding="utf-8")))
+                index_row(meta)
+            except (OSError, *DAMAGED):
                 continue
+            yield meta
 
     def write_index(self) -> int:
         """Write index.csv from the chips that are there; returns their number."""
@@ -282,10 +289,17 @@ class Store:
                 f"{self.index_file}: cannot be read ({error}); run the build again, it writes it"
             ) from error
         reader = csv.DictReader(io.StringIO(text))
-        missing = set(INDEX_COLUMNS) - set(reader.fieldnames or ())
+        try:
+            missing = set(INDEX_COLUMNS) - set(reader.fieldnames or ())
+            rows = list(reader)
+        except csv.Error as error:
+            raise InputError(f"{self.index_file}: damaged ({error}); run the build again, it writes it") from error
         if missing:
             raise InputError(f"{self.index_file}: without the columns {', '.join(sorted(missing))}; build again")
-        return list(reader)
+        short = next((i for i, row in enumerate(rows, 2) if None in row.values()), None)
+        if short is not None:
+            raise InputError(f"{self.index_file}, line {short}: fewer values than columns; build again")
+        return rows
 
     def _journal(self) -> Iterator[dict[str, str]]:
         try:
@@ -294,7 +308,7 @@ class Store:
                     try:
                         record = json.loads(line)
                         yield {"name": str(record["name"]), "state": str(record["state"])}
-                    except (ValueError, KeyError, TypeError):
+                    except DAMAGED:
                         continue
         except FileNotFoundError:
             return

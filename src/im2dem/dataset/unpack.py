@@ -24,6 +24,8 @@ from .seed_pack import record_of
 from .store import EncodedChip, Store
 
 _UNKNOWN = "not stated (NC assumed)"
+_LONGEST_NAME = 200
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ _Content = tuple[str, NDArray[np.uint8], NDArray[np.float32], dict[str, Any]]
 def _pack_chips(path: Path, split: str) -> Iterator[_Content]:
     chips = load_chips(path, mapped=True)
     sources = chips.provenance.get("sources", [])
-    licence = "; ".join(sorted({str(source["licence"]) for source in sources})) or _UNKNOWN
+    licence = "; ".join(sorted({str(source.get("licence", _UNKNOWN)) for source in sources})) or _UNKNOWN
     for i, name in enumerate(chips.names):
         meta = {
             "split": split,
@@ -116,9 +118,9 @@ def _seed_chips(path: Path, split: str, lost: Lost) -> Iterator[_Content]:
     if record.is_file():
         try:
             told = dict(json.loads(record.read_text(encoding="utf-8")))
-            rows = told["tiles"]
+            rows = [_row(row) for row in told["tiles"]]
             known = float(told["height_range_m"][0]), float(told["height_range_m"][1])
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except _DAMAGED as error:
             raise InputError(f"{record}: damaged ({error}); remove it, and give --gsd and --height-range") from error
         if len(rows) != len(tiles):
             raise InputError(f"{record} tells of {len(rows)} tiles, {path.name} holds {len(tiles)}; remove it")
@@ -139,8 +141,17 @@ def _seed_chips(path: Path, split: str, lost: Lost) -> Iterator[_Content]:
         yield _numbered(str(row["name"]), i, len(rows)), np.moveaxis(tiles.rgb[i], -1, 0), heights, meta
 
 
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the record whose values can be written; raises one of `_DAMAGED` else."""
+    json.dumps(row, allow_nan=False)
+    return {**row, "name": str(row["name"]), "gsd_m": float(row["gsd_m"]), "licence": str(row["licence"])}
+
+
 def _numbered(name: str, i: int, n: int) -> str:
-    """Names of a pack need not differ."""
+    """Names of a pack need not differ; they become those of folders, so they must not lead elsewhere."""
+    leads_away = name in ("", ".", "..") or set(name) & set("/\\:")
+    if leads_away or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise InputError(f"a chip is called {name[:80]!r}, which cannot be the name of a folder; pack it again")
     return f"{name}-{i:0{len(str(n - 1))}d}" if n > 1 else name
 
 

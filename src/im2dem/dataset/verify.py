@@ -12,11 +12,11 @@ import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
-from im2dem.core.errors import Im2DemError
+from im2dem.core.errors import Im2DemError, InputError, UsageError
 from im2dem.io.environment import gdal_env, quiet_georeference
 
 from .cells import BUFFER, SPLITS, SplitPlan, too_near
-from .store import Store, index_row, sha256
+from .store import DAMAGED, Store, index_row, sha256
 
 LOWEST_M, HIGHEST_M = -500.0, 9000.0
 Progress = Callable[[int, int], None]
@@ -82,10 +82,17 @@ def split_plan(manifest: dict[str, Any]) -> SplitPlan:
     ------
     UsageError
         A value out of range.
+    InputError
+        What it tells is no split.
     """
-    told = dict(manifest.get("split") or {})
-    told["shares"] = tuple(told.get("shares", SplitPlan().shares))
-    return SplitPlan(**told)
+    try:
+        told = dict(manifest.get("split") or {})
+        told["shares"] = tuple(told.get("shares", SplitPlan().shares))
+        return SplitPlan(**told)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"manifest.json: its split is damaged ({error}); build the set again") from error
 
 
 def _folders(store: Store, listed: set[str]) -> Iterator[Fault]:
@@ -101,7 +108,7 @@ def _chip(folder: Path, row: dict[str, str], plan: SplitPlan, manifest: dict[str
     try:
         meta = dict(json.loads((folder / "meta.json").read_text(encoding="utf-8")))
         expected = {key: "" if value is None else str(value) for key, value in index_row(meta).items()}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (*DAMAGED, OSError) as error:
         yield Fault(name, f"meta.json cannot be read ({error})")
         return
     differing = sorted(key for key, value in expected.items() if row.get(key) != value)
@@ -149,15 +156,19 @@ def _rasters(folder: Path, name: str, meta: dict[str, Any]) -> Iterator[Fault]:
             missing = round(float((heights == dem.nodata).mean()), 6)
             if missing != meta["void_share"]:
                 yield Fault(name, f"{missing:.2%} of the heights are missing, meta.json says {meta['void_share']:.2%}")
-    except (RasterioError, OSError, ValueError, KeyError, Im2DemError) as error:
+    except (RasterioError, OSError, *DAMAGED, Im2DemError) as error:
         yield Fault(name, f"a raster cannot be read ({error})")
 
 
 def _leaks(rows: list[dict[str, str]], buffer_m: float) -> Iterator[Fault]:
-    boxes = [
-        (r["name"], r["split"], (float(r["west"]), float(r["south"]), float(r["east"]), float(r["north"])))
-        for r in rows
-    ]
+    boxes = []
+    for r in rows:
+        try:
+            west, south, east, north = (float(r[side]) for side in ("west", "south", "east", "north"))
+        except (TypeError, ValueError) as error:
+            yield Fault(r["name"], f"has no place in index.csv ({error})")
+        else:
+            boxes.append((r["name"], r["split"], (west, south, east, north)))
     splits = {name: split for name, split, _ in boxes}
     for a, b, distance_m in too_near(boxes, buffer_m):
         yield Fault(

@@ -8,11 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from im2dem.core.errors import NotAnImageError
+from im2dem.core.errors import InputError, NotAnImageError
 
 _CACHE_BYTES = 256 * 2**20
+# As GDAL, libtiff, libpng and NumPy put it, in errors that are not of the class for it.
+_NO_MEMORY = (
+    "array is too big",
+    "maximum allowed dimension",
+    "out of memory",
+    "cannot allocate",
+    "unable to allocate",
+    "insufficient memory",
+    "not enough memory",
+)
+# rasterio decodes what GDAL says strictly; a damaged file's own text may be in it.
+UNREADABLE = (RasterioError, OSError, UnicodeDecodeError, MemoryError)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -38,7 +50,7 @@ def is_virtual(name: str) -> bool:
     return name.startswith("/vsi") or "://" in name or (":" in name[2:] and not os.path.exists(name))
 
 
-def why_unreadable(name: str, cause: Exception) -> NotAnImageError:
+def why_unreadable(name: str, cause: Exception) -> InputError:
     """The error for a source that GDAL could not open, with the reason that a person can act on.
 
     Parameters
@@ -49,6 +61,8 @@ def why_unreadable(name: str, cause: Exception) -> NotAnImageError:
         What rasterio raised.
     """
     wanted = "give a GeoTIFF, COG, VRT, JPEG 2000, PNG, JPEG or WebP file"
+    if is_out_of_memory(cause):
+        return too_large(name, cause)
     if not is_virtual(name):
         if not os.path.lexists(name):
             return NotAnImageError(f"{name}: there is no such file; check the path")
@@ -64,7 +78,36 @@ def why_unreadable(name: str, cause: Exception) -> NotAnImageError:
     return NotAnImageError(f"{name}: not a raster that can be read ({_reason(cause, name)}); {wanted}")
 
 
-def damaged(name: str, cause: Exception | str) -> NotAnImageError:
+def is_out_of_memory(cause: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that memory was refused: NumPy's or Python's own, or GDAL's."""
+    link: BaseException | None = cause
+    while link is not None:
+        if isinstance(link, MemoryError) or type(link).__name__ == "CPLE_OutOfMemoryError":
+            return True
+        if any(words in str(link).lower() for words in _NO_MEMORY):
+            return True
+        link = link.__cause__
+    return False
+
+
+def too_large(name: str, cause: BaseException) -> InputError:
+    """The error for a raster whose pixels do not fit into the memory that there is.
+
+    Parameters
+    ----------
+    name
+        Path or GDAL name as given.
+    cause
+        What NumPy, Python or rasterio raised.
+    """
+    return InputError(
+        f"{name}: needs more memory than there is ({_reason(cause, name)}); close other programs, cut out a part first "
+        "(gdal_translate -srcwin), or store it in tiles (gdal_translate -co TILED=YES); if it should be small, its "
+        "header is damaged: download or export it again"
+    )
+
+
+def damaged(name: str, cause: Exception | str) -> InputError:
     """The error for a file with a good header whose pixels cannot be read: truncated or damaged.
 
     Parameters
@@ -74,6 +117,8 @@ def damaged(name: str, cause: Exception | str) -> NotAnImageError:
     cause
         What rasterio raised, or the reason in words.
     """
+    if isinstance(cause, Exception) and is_out_of_memory(cause):
+        return too_large(name, cause)
     reason = cause if isinstance(cause, str) else _reason(cause, name)
     return NotAnImageError(f"{name}: truncated or damaged ({reason}); download or export it again")
 
@@ -107,7 +152,7 @@ def check_png_complete(path: str) -> None:
     raise damaged(path, f"the file ends after {size:,} bytes, before the end of the picture")
 
 
-def _reason(cause: Exception, name: str) -> str:
+def _reason(cause: BaseException, name: str) -> str:
     """GDAL's own words on one line, without the path and without rasterio's pointer to "details"."""
     root: BaseException = cause
     while root.__cause__ is not None:

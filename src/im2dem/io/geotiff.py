@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
 
 from im2dem.core.errors import NoDataError, NotAnImageError
 from im2dem.core.protocols import RasterReader
@@ -19,7 +18,7 @@ from im2dem.core.raster import Raster
 from im2dem.core.scaling import lattice, strips
 
 from .bands import ReadPlan, picture_plan, plain_plan
-from .environment import check_png_complete, gdal_env, is_virtual, quiet_georeference, why_unreadable
+from .environment import UNREADABLE, check_png_complete, gdal_env, is_virtual, quiet_georeference, why_unreadable
 from .georeference import grid_of, vertical_datum_of, vertical_unit_m
 from .reader import Conversion, FileReader
 from .scene import SceneInfo, acquired, all_tags, sun
@@ -183,7 +182,7 @@ def _open(source: str | os.PathLike[str]) -> Any:
     try:
         with gdal_env(), quiet_georeference():
             dataset = rasterio.open(name)
-    except (RasterioError, OSError) as error:
+    except UNREADABLE as error:
         raise why_unreadable(name, error) from error
     with _closed_on_error(dataset, source):
         if dataset.count == 0:
@@ -204,7 +203,9 @@ def _closed_on_error(dataset: Any, source: str | os.PathLike[str]) -> Iterator[N
         yield
     except BaseException as error:
         dataset.close()
-        if isinstance(error, Exception) and type(error).__module__ == "rasterio._err":
+        if isinstance(error, UnicodeDecodeError | MemoryError) or (
+            isinstance(error, Exception) and type(error).__module__ == "rasterio._err"
+        ):
             raise why_unreadable(os.fspath(source), error) from error
         raise
 

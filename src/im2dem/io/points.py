@@ -190,11 +190,13 @@ def _geojson(text: str, path: Path) -> tuple[list[list[float]], str | None]:
                     raise InputError(f"{path}, feature {number}: no height; give a third coordinate or a property z")
                 picked = [place[0], place[1], height, *([named["sigma"]] if "sigma" in named else [])]
                 rows.append(_checked([float(v) for v in picked], f"{path}, feature {number}"))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is not GeoJSON with points ({error!r})") from error
-    own = content.get("crs", {}).get("properties", {}).get("name") if isinstance(content.get("crs"), dict) else None
+    own = content
+    for key in ("crs", "properties", "name"):
+        own = own.get(key) if isinstance(own, dict) else None
     return rows, own.replace("urn:ogc:def:crs:OGC:1.3:CRS84", _LONLAT) if isinstance(own, str) else _LONLAT
 
 
@@ -205,12 +207,15 @@ def _gpx(text: str, path: Path) -> tuple[list[list[float]], str | None]:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: is not GPX ({error})") from error
-    rows = []
+    rows: list[list[float]] = []
     for node in root.iter():
         if node.tag.rsplit("}", 1)[-1] in ("wpt", "rtept", "trkpt"):
             height = next((c.text for c in node if c.tag.rsplit("}", 1)[-1] == "ele"), None)
             if height is not None:
-                picked = [float(node.attrib["lon"]), float(node.attrib["lat"]), float(height)]
+                try:
+                    picked = [float(node.attrib["lon"]), float(node.attrib["lat"]), float(height)]
+                except (KeyError, ValueError) as error:
+                    raise InputError(f"{path}: point {len(rows) + 1} is not lon, lat and ele ({error!r})") from error
                 rows.append(_checked(picked, str(path)))
     return rows, _LONLAT
 

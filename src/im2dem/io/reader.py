@@ -10,15 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
-from im2dem.core.errors import UsageError
+from im2dem.core.errors import Im2DemError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.nodata import is_nodata
 
 from .bands import ReadPlan
-from .environment import damaged, gdal_env
+from .environment import UNREADABLE, damaged, gdal_env, is_out_of_memory, too_large
 from .scene import SceneInfo
 
 # Below the deepest trench (-10,935 m) and above the highest known mountain (Olympus Mons, 21.9 km) nothing
@@ -128,15 +127,22 @@ class FileReader:
         ------
         NotAnImageError
             The file is truncated or damaged there.
+        InputError
+            The window does not fit into the memory that there is.
         UsageError
             The reader is closed.
         """
         inside = window.intersection(self._grid.window)
-        if inside == window:
-            return self._read_inside(window)
-        out = np.full((len(self.bands), *window.shape), np.nan, dtype=np.float32)
-        if inside is not None:
-            out[(slice(None), *inside.slices(window))] = self._read_inside(inside)
+        try:
+            if inside == window:
+                return self._read_inside(window)
+            out = np.full((len(self.bands), *window.shape), np.nan, dtype=np.float32)
+            if inside is not None:
+                out[(slice(None), *inside.slices(window))] = self._read_inside(inside)
+        except (MemoryError, ValueError) as error:
+            if isinstance(error, Im2DemError) or not is_out_of_memory(error):
+                raise
+            raise too_large(self.name, error) from error
         return out
 
     def close(self) -> None:
@@ -194,6 +200,6 @@ class FileReader:
                 if plan.alpha is not None:
                     clear = dataset.read(plan.alpha, window=where) == 0
                     hidden = clear[None] if hidden is None else hidden | clear
-            except RasterioError as error:
+            except UNREADABLE as error:
                 raise damaged(self.name, error) from error
         return stored, hidden

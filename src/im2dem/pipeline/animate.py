@@ -21,6 +21,7 @@ from im2dem.export.contact_sheet import Snapshot, draw_sheet
 from im2dem.export.picture import tinted_relief
 from im2dem.export.renderer import Camera, lit_block, render
 from im2dem.io.atomic import check_target, new_file
+from im2dem.io.npz import read_npz
 
 from .export_source import open_heights, picture_over, whole_heights
 
@@ -29,6 +30,7 @@ _GAMMA = 0.85
 _STEPS = (1, 1.5, 2, 3, 5, 8, 10, 15, 20)
 _EPOCH_SECONDS = 0.5
 _SHOWN = 6
+_HIGHEST_M = 1_000_000  # of a net gone astray; the squares of slopes beyond would overflow float32
 Progress = Callable[[str, int, int], None]
 
 
@@ -212,18 +214,24 @@ def _target(output: str | os.PathLike[str], options: AnimateOptions) -> tuple[Pa
 
 
 def _read_snapshot(file: Path) -> Snapshot:
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            snapshot = Snapshot(
-                int(data["step"]),
-                tuple(str(name) for name in data["names"][:_SHOWN]),
-                data["image"][:_SHOWN],
-                data["truth"][:_SHOWN].astype(np.float32),
-                data["relief"][:_SHOWN].astype(np.float32),
-            )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{file}: not a snapshot of a training run ({error}); remove it or train again") from error
-    return snapshot
+    advice = "not a snapshot of a training run; remove it or train again"
+    data = read_npz(file)
+    missing = [key for key in ("step", "names", "image", "truth", "relief") if key not in data]
+    if missing:
+        raise InputError(f"{file}: without {', '.join(missing)}: {advice}")
+    shape = data["truth"].shape
+    kinds = {key: data[key].dtype.kind for key in ("step", "names", "truth", "relief")}
+    shapes = (data["step"].shape, data["names"].shape, data["relief"].shape, data["image"].shape)
+    if len(shape) != 3 or 0 in shape or shapes != ((), shape[:1], shape, (shape[0], 3, *shape[1:])):
+        raise InputError(f"{file}: arrays of shapes {shape} and {shapes} do not belong together: {advice}")
+    if kinds["step"] not in "iu" or data["image"].dtype != np.uint8 or {kinds["truth"], kinds["relief"]} - set("iuf"):
+        raise InputError(f"{file}: arrays of other types than it has: {advice}")
+    with np.errstate(over="ignore"):
+        truth, relief = (data[key][:_SHOWN].astype(np.float32) for key in ("truth", "relief"))
+    if any(np.nanmax(np.abs(heights), initial=0) > _HIGHEST_M for heights in (truth, relief)):
+        raise InputError(f"{file}: heights beyond {_HIGHEST_M:,} m: {advice}")
+    names = tuple(str(name) for name in data["names"][:_SHOWN])
+    return Snapshot(int(data["step"]), names, data["image"][:_SHOWN], truth, relief)
 
 
 def _pleasant(heights: NDArray[np.float32], pixel_m: tuple[float, float]) -> float:

@@ -116,7 +116,7 @@ def _in_words(path: str | os.PathLike[str], reader: FileReader) -> str:
     if side_car.is_file():
         try:
             told = json.loads(side_car.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             told = None
         if isinstance(told, dict) and isinstance(told.get("heights"), str):
             return str(told["heights"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
@@ -142,7 +143,8 @@ class ModelCard:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # Whole numbers of JSON have no end; NaN and infinity are no numbers here.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_whole(least: int) -> Callable[[Any], bool]:
@@ -215,7 +217,7 @@ def load_card(path: Path) -> ModelCard:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"the model card {path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ModelError(f"the model card {path} must hold one JSON object")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import os
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -109,7 +110,7 @@ class Spool:
         journal, tiles = folder / "journal.jsonl", folder / "tiles.f32"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.rows: list[RowRecord] = _read_journal(journal, header) if resume else []
+            self.rows: list[RowRecord] = _read_journal(journal, header, plan) if resume else []
             if not tiles.is_file() or tiles.stat().st_size < self._least_size():
                 self.rows.clear()
             # Written anew and put in place at once: a torn last line goes, and no moment is without a good
@@ -195,14 +196,14 @@ class Spool:
             os.fsync(stream.fileno())
 
 
-def _read_journal(path: Path, header: dict[str, Any]) -> list[RowRecord]:
+def _read_journal(path: Path, header: dict[str, Any], plan: TilePlan) -> list[RowRecord]:
     """Rows that an earlier run of the same thing finished; empty when there is none."""
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line break is torn or empty
     try:
         found = json.loads(lines[0]) if lines else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     if found != header:
         _LOG.warning("the scratch folder %s belongs to another run; starting over", path.parent)
@@ -210,17 +211,26 @@ def _read_journal(path: Path, header: dict[str, Any]) -> list[RowRecord]:
     rows: list[RowRecord] = []
     for line in lines[1:]:
         try:
-            value = json.loads(line)
-            record = RowRecord(
-                value["row"],
-                tuple(TileRecord(**tile) for tile in value["tiles"]),
-                tuple(OverlapStats(**pair) for pair in value["pairs"]),
-            )
-        except (ValueError, TypeError, KeyError):
+            rows.append(_row_record(json.loads(line), plan, len(rows)))
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError):
             break
-        if record.row != len(rows):
-            break
-        rows.append(record)
     if rows:
         _LOG.info("going on after %d finished row(s) of tiles in %s", len(rows), path.parent)
     return rows
+
+
+def _row_record(value: dict[str, Any], plan: TilePlan, row: int) -> RowRecord:
+    """The record of a row; ValueError, TypeError or KeyError where a line is not one of that row of the plan."""
+    record = RowRecord(
+        value["row"],
+        tuple(TileRecord(**tile) for tile in value["tiles"]),
+        tuple(OverlapStats(**pair) for pair in value["pairs"]),
+    )
+    numbers = [v for part in (*record.tiles, *record.pairs) for v in asdict(part).values()]
+    if record.row != row or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+        raise ValueError(f"not the record of row {row}")
+    here = {tile.index for tile in plan.row(row)}
+    ends = {end for pair in record.pairs for end in (pair.first, pair.second)}
+    if not {tile.index for tile in record.tiles} <= here or not ends <= set(range(max(here) + 1)):
+        raise ValueError(f"tiles of another row than {row}")
+    return record

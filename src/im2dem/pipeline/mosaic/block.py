@@ -90,8 +90,9 @@ def known(job: Job, task: Task) -> RawBlock | None:
     path = job.raw(task.block)
     try:
         found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        raw = RawBlock(task.block, **{k: found[k] for k in ("fingerprint", "valid", "mean", "seen")})
-    except (OSError, ValueError, KeyError, TypeError):
+        valid, mean = int(found["valid"]), float(found["mean"])
+        raw = RawBlock(task.block, str(found["fingerprint"]), valid, mean, str(found["seen"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     if raw.fingerprint != job.fingerprint(task) or (raw.valid and not path.exists()):
         return None

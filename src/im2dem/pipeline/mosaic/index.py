@@ -51,7 +51,7 @@ def scene_paths(index: str | os.PathLike[str]) -> tuple[str, ...]:
     else:
         try:
             listed = _READERS[path.suffix.lower()](path)
-        except (OSError, ValueError, sqlite3.Error) as error:
+        except (OSError, ValueError, RecursionError, sqlite3.Error) as error:
             raise InputError(f"{name}: not an index that can be read ({error}); write it again") from error
         found = [_beside(path, text) for text in listed]
         where = f"it names none; wanted: one path a line, or features with the field {' or '.join(COLUMNS)}"
@@ -92,7 +92,7 @@ def _from_geopackage(path: Path) -> list[str]:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         layers = [row[0] for row in connection.execute("SELECT table_name FROM gpkg_contents ORDER BY table_name")]
-        for layer in layers:
+        for layer in map(str, layers):
             table = '"' + layer.replace('"', '""') + '"'
             have = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             for column in COLUMNS:

@@ -58,7 +58,7 @@ def is_joined(job: Job, work: Joining) -> bool:
     try:
         found = json.loads(Path(job.folder, ITEMS, f"{name}.json").read_text(encoding="utf-8"))
         fits = found["properties"]["im2dem:fingerprint"] == work.fingerprint(job)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return bool(fits) and Path(job.folder, BLOCKS, f"{name}.tif").exists()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,24 @@ def compare_block(job: Job, work: Comparing) -> list[dict[str, Any] | None]:
     """
     path = job.raw(work.first.block).with_suffix(".pairs.json")
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        kept = {}
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        told = {}
+    kept = {key: value for key, value in told.items() if value is None or _is_comparison(value)}
     now: dict[str, Any] = {}
     for other in work.others:
         key = f"{work.first.fingerprint} {other.fingerprint}"
         now[key] = kept[key] if key in kept else _compare(job, work.first, other)
-    if now != kept:
+    if now != told:
         write_text(path, json.dumps(now) + "\n", overwrite=True)
     return list(now.values())
+
+
+def _is_comparison(value: Any) -> bool:
+    """Whether a note is what `_compare` writes: a number for each field of `OverlapStats`."""
+    if not isinstance(value, dict) or value.keys() != {field.name for field in fields(OverlapStats)}:
+        return False
+    return all(isinstance(v, int | float) and abs(v) <= sys.float_info.max for v in value.values())
 
 
 def _compare(job: Job, first: RawBlock, second: RawBlock) -> dict[str, Any] | None:

@@ -231,8 +231,8 @@ def _begin(job: Job, overwrite: bool) -> None:
             (folder / name).unlink(missing_ok=True)
     if note.exists():
         try:
-            before = json.loads(note.read_text(encoding="utf-8"))
-        except ValueError:
+            before = dict(json.loads(note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
             before = {}
         now = json.loads(job.key)
         differing = sorted(k for k in {*now, *before} if now.get(k) != before.get(k))
