@@ -113,7 +113,8 @@ def test_spikes_of_a_pair_are_left_out_where_asked(tmp_path: Path) -> None:
     write_pair(tmp_path / "a")
     dem = hills(60)
     dem[30, 30] += 4000
-    write_raster(tmp_path / "a/dem.tif", Raster(dem[None], Grid.local((60, 60), 30.0), ("height",)), overwrite=True)
+    (tmp_path / "a/dem.tif").unlink()
+    write_raster(tmp_path / "a/dem.tif", Raster(dem[None], Grid.local((60, 60), 30.0), ("height",)))
     (pair,) = find_pairs(tmp_path)
     assert np.isfinite(read_pair(pair).heights_m(0)[30, 30])
     clean = read_pair(pair, spike_m=800).heights_m(0)
