@@ -31,6 +31,7 @@ TITLES = {
     "ablations": "Ablations",
     "export": "Exports",
     "page": "The page",
+    "fuzz": "Damaged files",
     "terrain": "Artificial terrain",
     "colour": "Pictures of heights",
     "colour-test": "Pictures of heights, test split",

@@ -22,6 +22,7 @@ import colouring
 import exactness
 import exporting
 import flatland
+import fuzz_readers
 import install
 import memory
 import page
@@ -57,6 +58,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "training": training.run,
     "export": exporting.run,
     "page": page.run,
+    "fuzz": fuzz_readers.run,
     "terrain": terrain.run,
     "throughput": throughput.run,
     "colour": colouring.run,

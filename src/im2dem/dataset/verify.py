@@ -108,16 +108,17 @@ def _chip(folder: Path, row: dict[str, str], plan: SplitPlan, manifest: dict[str
     try:
         meta = dict(json.loads((folder / "meta.json").read_text(encoding="utf-8")))
         expected = {key: "" if value is None else str(value) for key, value in index_row(meta).items()}
+        west, south, east, north = (float(v) for v in meta["box"])
+        wanted = plan.split_of((west, south, east, north))
     except (*DAMAGED, OSError) as error:
         yield Fault(name, f"meta.json cannot be read ({error})")
         return
     differing = sorted(key for key, value in expected.items() if row.get(key) != value)
     if differing:
         yield Fault(name, f"index.csv and meta.json disagree about {', '.join(differing)}")
-    box = tuple(float(v) for v in meta["box"])
     split = meta.get("split")
-    if manifest.get("split") is not None and split != plan.split_of((box[0], box[1], box[2], box[3])):
-        yield Fault(name, f"is said to be {split!r}, but its place belongs to {plan.split_of(box)!r}")  # type: ignore[arg-type]
+    if manifest.get("split") is not None and split != wanted:
+        yield Fault(name, f"is said to be {split!r}, but its place belongs to {wanted!r}")
     if split not in (*SPLITS, BUFFER):
         yield Fault(name, f"has the split {split!r}; there are {', '.join((*SPLITS, BUFFER))}")
     for file, key in (("rgb.tif", "sha256_rgb"), ("dem.tif", "sha256_dem")):
@@ -165,7 +166,9 @@ def _leaks(rows: list[dict[str, str]], buffer_m: float) -> Iterator[Fault]:
     for r in rows:
         try:
             west, south, east, north = (float(r[side]) for side in ("west", "south", "east", "north"))
-        except (TypeError, ValueError) as error:
+            if not (-360 <= west <= east <= 540 and -90 <= south <= north <= 90):
+                raise ValueError(f"{west:g}, {south:g} to {east:g}, {north:g}")
+        except ValueError as error:
             yield Fault(r["name"], f"has no place in index.csv ({error})")
         else:
             boxes.append((r["name"], r["split"], (west, south, east, north)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import rasterio.crs
@@ -17,6 +18,8 @@ from im2dem.core.grid import Grid
 log = logging.getLogger("im2dem")
 
 _LOCAL_GRID_NAME = "im2dem local grid"
+# From electron microscopes to the whole Earth in one pixel; NaN, as of a place beyond the poles, is neither.
+_LEAST_PIXEL_M, _LARGEST_PIXEL_M = 1e-9, 1e8
 _ELLIPSOIDAL = "WGS84 ellipsoid"
 
 
@@ -54,11 +57,12 @@ def grid_of(dataset: Any, gsd_m: float | None) -> Grid:
         )
         transform, file_crs = from_gcps(points), points_crs or file_crs
     crs = _crs_text(file_crs)
-    if crs is not None and (transform.is_identity or transform.is_degenerate):
+    is_broken = transform.is_degenerate or not all(map(math.isfinite, transform))
+    if crs is not None and (transform.is_identity or is_broken or not _is_on_a_body(Grid(shape, transform, crs))):
         log.warning("%s: has a reference system but no usable transform; its place is left out", dataset.name)
         crs = None
     if crs is None:
-        if gsd_m is not None or transform.is_degenerate:
+        if gsd_m is not None or is_broken:
             return Grid.local(shape, gsd_m)
         return Grid(shape, transform, None)
     if gsd_m is not None:
@@ -67,6 +71,11 @@ def grid_of(dataset: Any, gsd_m: float | None) -> Grid:
             f"leave out the metres per pixel (got {gsd_m})"
         )
     return Grid(shape, transform, crs)
+
+
+def _is_on_a_body(grid: Grid) -> bool:
+    """Whether the sides of a pixel have lengths that a picture can have, where lengths are known."""
+    return all(_LEAST_PIXEL_M <= side <= _LARGEST_PIXEL_M for side in grid.pixel_size_m() or ())
 
 
 def vertical_datum_of(dataset: Any) -> str | None:

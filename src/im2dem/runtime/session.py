@@ -222,11 +222,14 @@ class OnnxModel:
         out = np.empty(relief.shape, np.float32)
         # A prior has the right amplitude; only what is guessed needs to be put right.
         amplitude = np.where(has_prior, 1.0, self.card.amplitude_scale).astype(np.float32)
-        np.multiply(relief[:, 0], self._scale * amplitude[:, None, None], out=out[:, 0])
-        out[:, 0] += level
-        # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
-        np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
-        out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(relief[:, 0], self._scale * amplitude[:, None, None], out=out[:, 0])
+            out[:, 0] += level
+            # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
+            np.exp(np.clip(relief[:, 1], -_LOG_B_LIMIT, _LOG_B_LIMIT), out=out[:, 1])
+            out[:, 1] *= np.float32(math.sqrt(2.0) * self.card.sigma_scale) * self._scale
+        if not np.isfinite(out).all():
+            raise ModelError(f"the model {self.card.name} made numbers that are no heights; its file is damaged")
         return self._turn.undo(out)
 
 

@@ -1,0 +1,1 @@
+"""Every door through which a file comes in, and damaged files to send through it."""
