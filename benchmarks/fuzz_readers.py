@@ -31,9 +31,20 @@ sys.path.insert(0, str(ROOT / "tests"))
 from fuzz_kit.doors import DOORS, damaged_input, draw_inputs, send, whole_inputs_are_read
 
 SEED = 0
-INPUTS, QUICK_INPUTS = 5000, 100
-# Those that need tenths of a second each: nets are built, sets of many files are written and checked.
-FEWER = {"runs gone on with": 600, "training sets": 2000, "data of the prototype": 3000, "snapshots of a run": 3000}
+INPUTS, QUICK_INPUTS = 7000, 100
+# Where an input takes longer than some milliseconds: files are written, pictures drawn, nets built.
+FEWER = {
+    "priors": 3000,
+    "packs unpacked": 4000,
+    "data of the prototype": 1000,
+    "folders of pairs": 1500,
+    "folders of height models": 4000,
+    "training sets": 500,
+    "snapshots of a run": 1500,
+    "recipes": 2000,
+    "runs gone on with": 150,
+    "mosaics gone on with": 4000,
+}
 WANTED = 100_000
 LONGEST_S = 20.0
 ROOM_BYTES = 3 * 2**30
