@@ -109,6 +109,9 @@ class _OrtNet:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
+        # Threads that wait in a loop make a network that is alone about 5 % faster; beside reading, levelling and
+        # writing they gain nothing and cost processor time, which hurts where the machine has other work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors only: its warnings are about its own optimiser
         self._session = ort.InferenceSession(str(path), options, providers=[provider])
         self.required = frozenset(node.name for node in self._session.get_inputs())
