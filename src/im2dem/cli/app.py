@@ -10,22 +10,8 @@ import typer
 from im2dem._version import __version__
 from im2dem.core.errors import Im2DemError
 
-from . import (
-    animate,
-    bench,
-    colour,
-    console,
-    dataset,
-    evaluate,
-    export,
-    models,
-    predict,
-    serve,
-    system,
-    terrain,
-    training,
-    view,
-)
+from . import console
+from .rooms import LazyGroup
 
 INTERRUPTED = 130
 # Newer versions of typer carry a copy of click and raise that copy's errors; typer exports one of them, and their
@@ -34,25 +20,13 @@ _CliError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name
 
 app = typer.Typer(
     name="im2dem",
+    cls=LazyGroup,
     help="A digital elevation model from one RGB satellite image, with its uncertainty and a 3D page.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-predict.add_to(app)
-view.add_to(app)
-export.add_to(app)
-animate.add_to(app)
-terrain.add_to(app)
-colour.add_to(app)
-evaluate.add_to(app)
-app.add_typer(models.app, name="models")
-app.add_typer(dataset.app, name="dataset")
-training.add_to(app)
-serve.add_to(app)
-bench.add_to(app)
-system.add_to(app)
 
 
 def _show_version(value: bool) -> None:
