@@ -144,8 +144,8 @@ def describe(tallies: dict[str, Tally], left_out: tuple[str, ...]) -> Outcome:
     columns = ("door", "inputs", "read", "refused in a sentence", "faults", "growth, MB")
     caption = (
         f"Bytes, fields, lengths, words, JSON values and members of archives of whole small files are changed, cut, "
-        f"mixed and made huge (seed {SEED}). Every door has a process of its own; an input may take {LONGEST_S:g} s of "
-        f"the processor and {ROOM_BYTES / 2**30:g} GB. A fault is anything but a success or an `Im2demError`. Growth is "
+        f"mixed and made huge (seed {SEED}). Every door has its own process; an input may take {LONGEST_S:g} s of the "
+        f"processor and {ROOM_BYTES / 2**30:g} GB. A fault is anything but a success or an `Im2demError`. Growth is "
         f"that of the process's memory between the second and the last fifth of the inputs, medians of samples."
     )
     blocks: list[str | Table] = [Table(caption, columns, tuple(rows))]
