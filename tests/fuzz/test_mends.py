@@ -11,7 +11,7 @@ import pytest
 from rasterio.errors import RasterioIOError
 
 import drawing
-from im2dem.core.errors import InputError, NotAnImageError
+from im2dem.core.errors import InputError, NotAnImageError, UnsupportedTypeError
 from im2dem.core.grid import Window
 from im2dem.core.levelling import OverlapStats
 from im2dem.core.tiles import TilePlan
@@ -22,7 +22,7 @@ from im2dem.dataset.store import INDEX_COLUMNS, Store
 from im2dem.dataset.unpack import Lost, unpack
 from im2dem.dataset.verify import verify
 from im2dem.io.environment import damaged, why_unreadable
-from im2dem.io.geotiff import open_reader
+from im2dem.io.geotiff import open_dem, open_reader, read_raster
 from im2dem.io.npz import read_npz
 from im2dem.io.points import read_points
 from im2dem.pipeline.animate import AnimateOptions, animate_run
@@ -278,6 +278,14 @@ def test_a_snapshot_of_other_arrays_is_told(tmp_path, differing):
     np.savez(tmp_path / "snapshots" / "step-5.npz", **{**known, "truth": heights, "relief": heights, **differing})
     with pytest.raises(InputError, match="not a snapshot"):
         animate_run(tmp_path, tmp_path / "a.gif", AnimateOptions(frames=2, size_px=64))
+
+
+def test_a_file_of_very_many_bands_is_refused_at_once(tmp_path):
+    few, many = (drawing.draw(tmp_path / f"{n}.tif", np.ones((n, 2, 2), np.uint8)) for n in (600, 5000))
+    assert read_raster(few).data.shape == (600, 2, 2)
+    for read in (read_raster, open_reader, open_dem):
+        with pytest.raises(UnsupportedTypeError, match="5,000 bands"):
+            read(many)
 
 
 def test_a_file_whose_own_text_gdal_repeats_is_told(tmp_path, monkeypatch):

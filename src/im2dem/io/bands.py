@@ -143,7 +143,9 @@ def plain_plan(dataset: Any, indexes: tuple[int, ...], names: tuple[str, ...]) -
 def _missing_rules(
     dataset: Any, indexes: tuple[int, ...], names: tuple[str, ...], palette: NDArray[np.uint8] | None
 ) -> ReadPlan:
-    flags = {flag for index in indexes for flag in dataset.mask_flag_enums[index - 1]}
+    # rasterio makes each of these anew for all bands when it is asked, so they are asked for once.
+    all_flags, nodata = dataset.mask_flag_enums, dataset.nodatavals
+    flags = {flag for index in indexes for flag in all_flags[index - 1]}
     alphas = [i for i, role in enumerate(dataset.colorinterp, start=1) if role == ColorInterp.alpha]
     has_alpha = bool(alphas) and alphas[0] not in indexes
     return ReadPlan(
@@ -153,7 +155,7 @@ def _missing_rules(
         alpha=alphas[0] if has_alpha else None,
         # GDAL's "alpha" flag is the alpha band again; its "nodata" flag alone is compared in core.nodata.
         masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
-        nodata=tuple(dataset.nodatavals[index - 1] for index in indexes),
+        nodata=tuple(nodata[index - 1] for index in indexes),
     )
 
 

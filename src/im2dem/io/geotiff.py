@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from im2dem.core.errors import NoDataError, NotAnImageError
+from im2dem.core.errors import NoDataError, NotAnImageError, UnsupportedTypeError
 from im2dem.core.protocols import RasterReader
 from im2dem.core.raster import Raster
 from im2dem.core.scaling import lattice, strips
@@ -37,6 +37,8 @@ _METRES = {
     **dict.fromkeys(("km", "kilometre", "kilometer"), 1000.0),
 }
 _SAMPLED_FIRST = 65_536
+# rasterio looks through all bands for each band that it reads: ten thousands take minutes.
+_MOST_BANDS = 4096
 
 
 def open_reader(
@@ -65,7 +67,7 @@ def open_reader(
     NotAnImageError
         There is no such file, or it is not a raster, or it is empty or truncated.
     UnsupportedTypeError
-        Complex numbers, or two bands that are not grey and alpha.
+        Complex numbers, two bands that are not grey and alpha, or more bands than 4,096.
     UsageError
         A band that is not there, or `gsd_m` for a georeferenced file.
     """
@@ -104,7 +106,7 @@ def open_dem(
     NotAnImageError
         There is no such file, or it is not a raster, or it is empty or truncated.
     UnsupportedTypeError
-        Complex numbers.
+        Complex numbers, or more bands than 4,096.
     UsageError
         A band that is not there, or `gsd_m` for a georeferenced file.
     """
@@ -114,8 +116,9 @@ def open_dem(
         indexes, names = ((band, band + 1), ("height", "sigma")) if both else ((band,), ("height",))
         plan = plain_plan(dataset, indexes, names)
         unit, to_metres = _height_unit(dataset, band)
-        scales = tuple(float(dataset.scales[i - 1]) for i in indexes)
-        offsets = tuple(float(dataset.offsets[i - 1]) for i in indexes)
+        all_scales, all_offsets = dataset.scales, dataset.offsets
+        scales = tuple(float(all_scales[i - 1]) for i in indexes)
+        offsets = tuple(float(all_offsets[i - 1]) for i in indexes)
         conversion = Conversion(scales, offsets, to_metres, heights=True)
         return FileReader(dataset, plan, grid_of(dataset, gsd_m), _info(dataset, plan, unit), conversion)
 
@@ -138,7 +141,7 @@ def read_raster(source: str | os.PathLike[str]) -> Raster:
     NotAnImageError
         There is no such file, or it is not a raster, or it is empty or truncated.
     UnsupportedTypeError
-        Complex numbers.
+        Complex numbers, or more bands than 4,096.
     """
     dataset = _open(source)
     with _closed_on_error(dataset, source):
@@ -190,6 +193,11 @@ def _open(source: str | os.PathLike[str]) -> Any:
             raise NotAnImageError(
                 f"{name}: holds {len(parts)} rasters, not one; give one of them"
                 + (f", e.g. {parts[0]}" if parts else "")
+            )
+        if dataset.count > _MOST_BANDS:
+            raise UnsupportedTypeError(
+                f"{name}: says that it has {dataset.count:,} bands, and at most {_MOST_BANDS:,} are read; choose the "
+                "bands of a picture first (gdal_translate -b 3 -b 2 -b 1), or download the file again if it is damaged"
             )
         if dataset.driver == "PNG" and not is_virtual(name):
             check_png_complete(name)

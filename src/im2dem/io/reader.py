@@ -71,7 +71,8 @@ class FileReader:
         self._grid = grid
         self._info = info
         self._conversion = conversion
-        self._dtype = np.result_type(*(dataset.dtypes[index - 1] for index in plan.indexes))
+        dtypes = dataset.dtypes
+        self._dtype = np.result_type(*{dtypes[index - 1] for index in plan.indexes})
         self._lock = threading.Lock()
 
     @property
@@ -161,10 +162,9 @@ class FileReader:
     def _read_inside(self, window: Window) -> NDArray[np.float32]:
         plan = self._plan
         distinct = tuple(dict.fromkeys(plan.indexes))
+        nodata = dict(zip(plan.indexes, plan.nodata, strict=True))  # the same band has the same value
         stored, masked = self._stored(window, distinct)
-        missing = np.stack(
-            [is_nodata(band, plan.nodata[plan.indexes.index(i)]) for i, band in zip(distinct, stored, strict=True)]
-        )
+        missing = np.stack([is_nodata(band, nodata[index]) for index, band in zip(distinct, stored, strict=True)])
         if plan.joint_nodata:
             missing = np.asarray(missing.all(axis=0, keepdims=True))
         if masked is not None:
