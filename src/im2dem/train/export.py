@@ -22,6 +22,9 @@ from .reliefnet import CONDITION_SIZE, GUIDE_CHANNELS, STRIDE, ReliefNet
 
 # Rounding differs between the two runtimes; slope units are of order 0.01 to 1, so this is a few millimetres at 30 m.
 PARITY_TOLERANCE = 1e-4
+# The same for weights of 16 bits, which are rounded by up to 1 in 2,000 each: of the relief as a share of its standard
+# deviation, of log sigma as it is.
+HALF_TOLERANCE = 1e-2
 
 IMAGENET = "first weights of the encoder: EfficientNet-Lite0 on ImageNet (Apache-2.0)"
 
@@ -33,7 +36,7 @@ LIMITS = (
 )
 
 
-def to_onnx(net: ReliefNet, path: Path) -> None:
+def to_onnx(net: ReliefNet, path: Path, half: bool = False) -> None:
     """Write the net with dynamic batch, height and width; the condition becomes an optional input, default unknown."""
     n, h, w = (torch.export.Dim(name, min=low, max=256) for name, low in (("n", 1), ("h", 2), ("w", 2)))
     size = (3 * STRIDE, 4 * STRIDE)
@@ -45,7 +48,7 @@ def to_onnx(net: ReliefNet, path: Path) -> None:
     if net.config.guide:
         inputs["guide"] = (torch.rand(2, GUIDE_CHANNELS, *size), spatial)
     unknown = {"condition": torch.zeros(1, CONDITION_SIZE)}
-    write_onnx(net, path, inputs, "relief", optional=unknown, metadata=deepness())
+    write_onnx(net, path, inputs, "relief", optional=unknown, metadata=deepness(), half=half)
 
 
 def deepness() -> dict[str, str]:
@@ -61,16 +64,17 @@ def deepness() -> dict[str, str]:
     }
 
 
-def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
+def check_parity(net: ReliefNet, path: Path, seed: int = 0, half: bool = False) -> float:
     """The largest difference between torch and ONNX over pictures of several sizes, slope units.
 
     Raises
     ------
     ModelError
-        They differ by more than `PARITY_TOLERANCE`.
+        They differ by more than `PARITY_TOLERANCE`; for weights of 16 bits, by more than `HALF_TOLERANCE` in any of
+        the pictures.
     """
     rng = np.random.default_rng(seed)
-    session, worst = open_onnx(path), 0.0
+    session, worst, worst_share = open_onnx(path), 0.0, 0.0
     for n, h, w in ((1, 64, 64), (2, 128, 96), (1, 256, 512)):
         image = rng.random((n, 3, h, w), dtype=np.float32)
         condition = rng.normal(size=(1, CONDITION_SIZE)).astype(np.float32)
@@ -80,7 +84,12 @@ def check_parity(net: ReliefNet, path: Path, seed: int = 0) -> float:
         with torch.no_grad():
             wanted = net(*(torch.from_numpy(value) for value in feeds.values())).numpy()
         (got,) = session.run(["relief"], feeds)
-        worst = max(worst, float(np.abs(got - wanted).max()))
+        relief, log_sigma = (float(np.abs(got - wanted)[:, band].max()) for band in (0, 1))
+        worst = max(worst, relief, log_sigma)
+        worst_share = max(worst_share, relief / float(wanted[:, 0].std()), log_sigma)
+    if half:
+        demand_parity(worst_share, HALF_TOLERANCE, "of the relief's spread or of log sigma")
+        return worst
     return demand_parity(worst, PARITY_TOLERANCE, "slope units")
 
 
@@ -92,6 +101,7 @@ def export_run(
     licence: str = "Apache-2.0",
     weights: str = "best",
     guide: bool = True,
+    half: bool = False,
     overwrite: bool = False,
 ) -> ModelCard:
     """Make a model folder of a run.
@@ -107,6 +117,8 @@ def export_run(
     guide
         False: a net that was trained with a guide becomes one that takes the picture alone; its heights are those of
         an empty guide.
+    half
+        Store the weights of a relief net in 16 bits: half the file.
     overwrite
         Whether a model that is there may be replaced.
 
@@ -130,8 +142,8 @@ def export_run(
     net = run.ema if guide else run.ema.without_guide()
 
     def write(path: Path) -> float:
-        to_onnx(net, path)
-        return check_parity(net, path)
+        to_onnx(net, path, half)
+        return check_parity(net, path, half=half)
 
     def card(sha256: str, difference: float) -> ModelCard:
         return _card(run, net.config.guide, name, licence, (sha256, training_sources(run_folder), difference))

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 OPSET = 18
+# Biases and normalisations weigh nothing; kernels do.
+_LEAST_HALVED = 1024
 
 
 def write_onnx(
@@ -24,8 +26,9 @@ def write_onnx(
     *,
     optional: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, str] | None = None,
+    half: bool = False,
 ) -> None:
-    """Export a net in float32 on the CPU.
+    """Export a net that computes in float32.
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def write_onnx(
         Inputs that may be left out, with the value that they have then.
     metadata
         Texts to keep in the file.
+    half
+        Store the large weights in 16 bits: half the file; a runtime widens them when it loads it.
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -64,8 +69,26 @@ def write_onnx(
         entry = model.metadata_props.add()
         entry.key, entry.value = key, text
     _forget_paths(model.graph)
+    if half:
+        _halve(model.graph)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _halve(graph: Any) -> None:
+    """Every large float32 weight becomes a float16 one and a cast back, which runtimes fold away."""
+    casts, halves = [], []
+    for weight in list(graph.initializer):
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.size >= _LEAST_HALVED:
+            graph.initializer.remove(weight)
+            stored = f"{weight.name}.half"
+            halves.append(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+            casts.append(onnx.helper.make_node("Cast", [stored], [weight.name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(halves)
 
 
 def _forget_paths(graph: Any) -> None:
