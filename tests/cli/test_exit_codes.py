@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import drawing
-from im2dem.cli import predict as predict_command
 from im2dem.core import errors
 
 COMMAND = [sys.executable, "-c", "from im2dem.cli import main; main()"]
@@ -156,7 +155,7 @@ def test_every_error_has_its_code(im2dem, picture, monkeypatch, error, code):
     def fail(*_):
         raise error("this and that")
 
-    monkeypatch.setattr(predict_command, "predict_file", fail)
+    monkeypatch.setattr("im2dem.pipeline.predict.predict_file", fail)
     outcome = im2dem("predict", picture, "-o", "dem.tif", "--json")
     assert outcome.code == code
     assert_one_sentence(outcome)
@@ -164,7 +163,7 @@ def test_every_error_has_its_code(im2dem, picture, monkeypatch, error, code):
 
 def test_a_fault_of_ours_ends_with_1_and_a_traceback(picture):
     script = (
-        "import im2dem.cli.predict as room\n"
+        "import im2dem.pipeline.predict as room\n"
         "from im2dem.cli import main\n"
         "def fail(*_): raise ZeroDivisionError('ours')\n"
         "room.predict_file = fail\n"

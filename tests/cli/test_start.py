@@ -43,7 +43,9 @@ def test_what_is_heavy_is_seen_where_it_is_needed():
     assert {"numpy", "rasterio", "onnxruntime"} <= set(imported("import im2dem; im2dem.predict_dem")[0])
 
 
-@pytest.mark.parametrize(("command", "without"), [("train", ("torch", "onnxruntime")), ("colour", ("onnxruntime",))])
+@pytest.mark.parametrize(
+    ("command", "without"), [("predict", HEAVY), ("train", ("torch", "onnxruntime")), ("colour", ("onnxruntime",))]
+)
 def test_help_of_a_command_imports_only_its_room(command, without):
     heavy, said = imported(f"from im2dem.cli.app import run; assert run(['{command}', '--help']) == 0")
     assert f"im2dem {command}" in said

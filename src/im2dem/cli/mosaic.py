@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from im2dem.core.errors import UsageError
-from im2dem.pipeline.mosaic import MosaicOptions, MosaicReport, predict_mosaic, summary
-from im2dem.pipeline.prediction import PredictOptions
 
 from . import console
+
+if TYPE_CHECKING:
+    from im2dem.pipeline.mosaic import MosaicReport
+    from im2dem.pipeline.prediction import PredictOptions
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class MosaicChoice:
 
 def run_mosaic(index: str, choice: MosaicChoice, predict: PredictOptions, as_json: bool) -> None:
     """Predict a mosaic and tell what was made."""
+    from im2dem.pipeline.mosaic import MosaicOptions, predict_mosaic, summary
+
     if choice.out is None:
         raise UsageError("a mosaic needs the folder to write (--out)")
     options = MosaicOptions(

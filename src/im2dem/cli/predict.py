@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from im2dem.core.errors import UsageError
-from im2dem.pipeline.anchoring import SAME_DATUM, AnchorOptions
-from im2dem.pipeline.predict import DEFAULT_MODEL, Prediction, PredictOptions, predict_file, summary
+from im2dem.pipeline.defaults import DEFAULT_MODEL, SAME_DATUM
 
 from . import console
 from .mosaic import MosaicChoice, run_mosaic
+
+if TYPE_CHECKING:
+    from im2dem.pipeline.predict import Prediction
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,6 +66,9 @@ def predict(
 
     With --out, many scenes or a picture of any size become a folder of such files on a grid fixed in the world.
     """
+    from im2dem.pipeline.anchoring import AnchorOptions
+    from im2dem.pipeline.predict import PredictOptions, predict_file, summary
+
     mosaic = MosaicChoice(out, block_px, bbox, scheduler, workers)
     mosaic.check(output)
     options = PredictOptions(

@@ -15,9 +15,10 @@ from im2dem.io.elevation_fetch import fetch_elevation
 from im2dem.io.points import ControlPoints, PlacedPoints, place_points, read_points
 from im2dem.io.prior import Prior, in_datum, load_prior
 
+from .defaults import SAME_DATUM
+
 Mode = Literal["auto", "shift", "scale", "field", "fusion", "poisson"]
 MODES = ("auto", "shift", "scale", "field", "fusion", "poisson")
-SAME_DATUM = "same-as-prior"
 _AUTO = "auto"
 
 

@@ -34,9 +34,10 @@ from im2dem.runtime.shelf import Shelf
 from .anchored import Anchored
 from .anchoring import Anchor, AnchorOptions, AnchorReport, open_anchor
 from .condition import condition_of
+from .defaults import DEFAULT_MODEL
 from .expected_error import SigmaMeter
 from .guide import guided, once_coarser
-from .prediction import DEFAULT_MODEL, Prediction, PredictOptions, summary
+from .prediction import Prediction, PredictOptions, summary
 from .speed import resolve_provider
 
 __all__ = ["DEFAULT_MODEL", "PredictOptions", "Prediction", "predict_dem", "predict_file", "predictor", "summary"]

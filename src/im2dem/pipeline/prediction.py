@@ -13,8 +13,7 @@ from im2dem.core.grid import Grid
 from im2dem.runtime.engine import ApplyReport
 
 from .anchoring import AnchorOptions, AnchorReport
-
-DEFAULT_MODEL = "relief-free"
+from .defaults import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
