@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from drawn_scene import draw_scene
@@ -24,7 +25,7 @@ from ways import WAYS, go, why_not
 
 from im2dem.pipeline.predict import predict_dem
 
-SIDE, QUICK_SIDE = 4096, 1024
+SIDE, QUICK_SIDE = 3072, 1024
 ROUNDS, QUICK_ROUNDS = 3, 1
 ONCE = ("seed", "loader")  # slow, and for comparison only
 MOSAIC_SIDE, QUICK_MOSAIC_SIDE, BLOCK_PX = 2560, 1024, 1024
@@ -32,7 +33,7 @@ JOBS, QUICK_JOBS = 16, 4
 MOST = 0.10
 PROGRAM = "from im2dem.cli import main; main()"
 
-Turn = Mapping[str, float]
+Turn = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Found:
     side
         Of the scene, pixels.
     rounds
-        Turns of all ways; seconds of "wall" and "cpu" and "peak_gb" of each, by way.
+        Turns of all ways; seconds of "wall" and "cpu" and "peak_gb" of each, by way; maybe a "version".
     missing
         Ways that could not be gone, and why.
     threads
@@ -96,7 +97,7 @@ def describe(found: Found) -> Outcome:
         "turn, each in a process of its own; starting Python and loading libraries is not counted, loading the weights "
         "is.",
         ("way", "rounds", "MPix/s, ratio", "time, ratio", "extremes", "processor time, ratio", "peak GB"),
-        tuple(_row(WAYS[way], turns, bare) for way, turns in found.rounds.items()),
+        tuple(_row(_named(way, turns), turns, bare) for way, turns in found.rounds.items()),
     )
     blocks: list[str | Table] = [first]
     if found.missing:
@@ -130,6 +131,11 @@ BARS = {"`predict` over the bare network, time": "wall", "the same, processor ti
 
 def _bar(what: str, ratio: float) -> Bar:
     return Bar(what, f"at most {MOST:.0%}", f"{ratio - 1:+.1%}", ratio - 1 <= MOST)
+
+
+def _named(way: str, turns: Sequence[Turn]) -> str:
+    version = turns[0].get("version")
+    return f"{WAYS[way]}; version {version}" if version else WAYS[way]
 
 
 def _row(what: str, turns: Sequence[Turn], bare: Sequence[Turn]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -63,8 +64,8 @@ def why_not(way: str) -> str | None:
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
-def go(way: str, scene: Path, out: Path, model: str, threads: int | None) -> dict[str, float]:
-    """One way in a process of its own: seconds of "wall" and "cpu", and "peak_gb".
+def go(way: str, scene: Path, out: Path, model: str, threads: int | None) -> dict[str, Any]:
+    """One way in a process of its own: seconds of "wall" and "cpu", "peak_gb", and maybe the "version" of a rival.
 
     Raises
     ------

@@ -30,18 +30,20 @@ BESIDE = {
     "bare": [turn(10, 10), turn(20, 10)],
     "im2dem": [turn(10.5, 12), turn(21, 12)],
     "seed": [turn(100, 100)],
+    "geoai": [{**turn(30, 30), "version": "1.2.3"}],
 }
 
 
 def test_ratios_are_those_of_neighbours_and_bars_can_fail() -> None:
     alone = {"bare": [turn(20, 8)], "im2dem": [turn(30, 9)]}
     workers = {"whole": turn(10, 10, 0.5), "one": turn(12, 11, 0.6), "two": turn(9, 13, 0.9)}
-    outcome = throughput.describe(Found(2048, BESIDE, {"geoai": "it is not here"}, alone, workers, {1: 0.1}))
+    outcome = throughput.describe(Found(2048, BESIDE, {"loader": "it is not here"}, alone, workers, {1: 0.1}))
     beside, missing, threads, mosaic, served = outcome.blocks
     assert beside.rows[1][1:] == ("2", "0.95", "1.050", "1.05 to 1.05", "1.200", "0.50")
     assert beside.rows[2][1:3] == ("1", "0.10")
+    assert beside.rows[3][0].endswith("version 1.2.3")
     assert "2048 x 2048" in beside.caption
-    assert "geoai-py" in missing
+    assert "DataLoader" in missing
     assert missing.endswith("it is not here.")
     assert threads.rows == (
         ("bare, 1 thread", "1.00", "1.00"),
