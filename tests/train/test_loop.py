@@ -1,5 +1,6 @@
 """The loop learns, resumes exactly, and fails before work is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -222,6 +223,15 @@ def test_a_folder_of_another_recipe_is_not_overwritten(chips: Chips, recipe: Cal
     train(recipe(), TrainingData(rendered=[chips]), tmp_path / "run", stop_at=1)
     with pytest.raises(OutputError, match="another recipe"):
         train(recipe(seed=9), TrainingData(rendered=[chips]), tmp_path / "run")
+
+
+def test_a_run_goes_on_after_a_setting_was_added_to_recipes(chips: Chips, recipe: Callable, tmp_path: Path) -> None:
+    train(recipe(), TrainingData(rendered=[chips]), tmp_path / "run", stop_at=1)
+    path = tmp_path / "run/recipe.json"
+    begun = json.loads(path.read_text())
+    del begun["network"]["frozen"]
+    path.write_text(json.dumps(begun))
+    assert train(recipe(), TrainingData(rendered=[chips]), tmp_path / "run", stop_at=2).step == 2
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_training(chips: Chips, recipe: Callable, tmp_path: Path) -> None:

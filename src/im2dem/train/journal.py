@@ -84,7 +84,7 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / RECIPE
-            if path.exists() and json.loads(path.read_text()) != json.loads(text):
+            if path.exists() and not _agrees(json.loads(path.read_text()), json.loads(text)):
                 raise OutputError(f"{folder} holds a run of another recipe; give another folder, or remove it")
             path.write_text(text)
             require_space(folder / CHECKPOINT, ROOM_BYTES)
@@ -203,3 +203,10 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
         if new:
             writer.writeheader()
         writer.writerow({k: f"{v:.6g}" if isinstance(v, (float, np.floating)) else v for k, v in row.items()})
+
+
+def _agrees(begun: Any, wanted: Any) -> bool:
+    """Whether a run goes on with this recipe; settings that came after it was begun are not held against it."""
+    if isinstance(begun, dict) and isinstance(wanted, dict):
+        return all(key in wanted and _agrees(value, wanted[key]) for key, value in begun.items())
+    return bool(begun == wanted)
