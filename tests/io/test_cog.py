@@ -172,8 +172,8 @@ def test_nothing_is_left_after_an_interruption_at_the_end(tmp_path, monkeypatch,
 def test_left_overs_of_a_killed_run_do_not_matter(tmp_path):
     for name in (
         "dem.part.tif",
-        "dem.part.1.tif",
-        "dem.part.7.tif",
+        "dem.part.overview-1.tif",
+        "dem.part.overview-7.tif",
         "dem.part.vrt",
         "dem.part.cog.tif",
         "dem.part.cog.tif.ovr.tmp",

@@ -147,7 +147,7 @@ class CogParts:
         return blocks * BLOCK_PX**2 * _BYTES * self._bands
 
     def _path(self, number: int) -> Path:
-        return self._target.with_name(f"{self._target.stem}.part{f'.{number}' if number else ''}.tif")
+        return self._target.with_name(f"{self._target.stem}.part{f'.overview-{number}' if number else ''}.tif")
 
     def _vrt(self) -> Path:
         return self._target.with_name(f"{self._target.stem}.part.vrt")
