@@ -110,3 +110,9 @@ def test_a_raster_of_one_block_has_none():
     pyramid = Pyramid((3, 5), BLOCK, lambda number, window, rows: pytest.fail("there is no level"))
     pyramid.feed(Window(0, 0, 3, 5), np.zeros((1, 3, 5), np.float32))
     assert pyramid.is_complete
+
+
+def test_infinity_is_no_value():
+    data = np.array([[[1.0, np.inf], [3.0, -np.inf]]], np.float32)
+    (level,) = made(data, 1, [])
+    assert level.tolist() == [[[2.0]]]

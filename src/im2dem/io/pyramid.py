@@ -125,9 +125,10 @@ class _Level:
 
 
 def _quads(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Sums of squares of four."""
-    pairs = np.add(rows[:, ::2], rows[:, 1::2], dtype=np.float64)
-    return np.asarray(pairs[..., ::2] + pairs[..., 1::2])
+    """Sums over 2 x 2 pixels."""
+    with np.errstate(invalid="ignore"):  # infinity less infinity: neither is a value
+        pairs = np.add(rows[:, ::2], rows[:, 1::2], dtype=np.float64)
+        return np.asarray(pairs[..., ::2] + pairs[..., 1::2])
 
 
 def _areas(start: int, stop: int, ratio: float, first: int, n_below: int) -> csr_matrix:
