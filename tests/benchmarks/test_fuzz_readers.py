@@ -38,7 +38,11 @@ def test_processes_that_die_are_counted_and_followed_by_others(tmp_path, monkeyp
     while first < 8:
         first = fuzz_readers._one_process("pictures", first, 8, tmp_path, tally)
     assert tally.counts == {"read": 4, "fault": 4}
-    assert tally.faults == {"crash (status -11)": (2, 1), "more than 180 s by the clock": (4, 1), "io/a.py:3 ValueError": (5, 2)}
+    assert tally.faults == {
+        "crash (status -11)": (2, 1),
+        "more than 180 s by the clock": (4, 1),
+        "io/a.py:3 ValueError": (5, 2),
+    }
     assert tally.growth_mb == 1.5
     assert "input 2: status -11" in capfd.readouterr().err
 
