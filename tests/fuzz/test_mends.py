@@ -18,6 +18,7 @@ from im2dem.core.tiles import TilePlan
 from im2dem.dataset.chips import Chips, load_chips, save_chips
 from im2dem.dataset.pairs import find_dem_sources, find_pairs
 from im2dem.dataset.seed_npz import SeedTiles, is_seed_npz, read_seed_npz, write_seed_npz
+from im2dem.dataset.sources import cached
 from im2dem.dataset.store import INDEX_COLUMNS, Store
 from im2dem.dataset.unpack import Lost, unpack
 from im2dem.dataset.verify import verify
@@ -278,6 +279,17 @@ def test_a_snapshot_of_other_arrays_is_told(tmp_path, differing):
     np.savez(tmp_path / "snapshots" / "step-5.npz", **{**known, "truth": heights, "relief": heights, **differing})
     with pytest.raises(InputError, match="not a snapshot"):
         animate_run(tmp_path, tmp_path / "a.gif", AnimateOptions(frames=2, size_px=64))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda c: c[:90], lambda c: c.replace(b"'shape': (", b"'shape': [", 1), lambda c: b""]
+)
+def test_a_damaged_cache_is_read_again(tmp_path, change):
+    values = np.arange(6.0).reshape(2, 3)
+    cached(tmp_path, "a", lambda: values)
+    (tmp_path / "a.npy").write_bytes(change((tmp_path / "a.npy").read_bytes()))
+    np.testing.assert_array_equal(cached(tmp_path, "a", lambda: values), values)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), values)
 
 
 def test_a_file_of_very_many_bands_is_refused_at_once(tmp_path):

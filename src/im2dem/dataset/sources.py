@@ -140,7 +140,7 @@ def cached(folder: Path | None, key: str, read: Callable[[], NDArray[Any]]) -> N
     file = folder / f"{key.replace('/', '-')}.npy"
     try:
         return np.asarray(np.load(file))
-    except (OSError, ValueError, EOFError):
+    except Exception:  # not there, or damaged in one of the many ways that NumPy's parser of headers tells
         values = read()
     folder.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
