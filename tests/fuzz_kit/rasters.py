@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import warnings
 from pathlib import Path
@@ -54,7 +53,6 @@ def _pictures(root: Path) -> Drawn:
             drawing.draw(root / name, colours)
         (root / "a.pgw").write_text("10.0\n0.0\n0.0\n-10.0\n500005.0\n3999995.0\n")
         drawing.draw(root / "e.png", colours[:1].astype("u2") * 200)
-        shutil.copy(root / "plain.tif", root / "stack.tif")
         drawing.draw(root / "stack.vrt", colours)
     (root / "stack.vrt.base.tif").rename(root / "stack.tif")
     (root / "stack.vrt").write_text((root / "stack.vrt").read_text().replace("stack.vrt.base.tif", "stack.tif"))
