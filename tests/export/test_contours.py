@@ -60,6 +60,23 @@ def test_geojson():
     assert json.loads(empty.getvalue())["features"] == []
 
 
+def test_geojson_read_back_by_ogr(tmp_path):
+    pyogrio = pytest.importorskip("pyogrio", reason="pyogrio (extra test) reads the GeoJSON back")
+    path = tmp_path / "c.geojson"
+    with open(path, "wb") as sink:
+        write_geojson(sink, lines(), {"heights": "relative"})
+    about = pyogrio.read_info(path)
+    assert (about["features"], about["geometry_type"], about["crs"]) == (2, "LineString", "EPSG:4326")
+    _, _, geometry, fields = pyogrio.raw.read(path)
+    assert dict(zip(about["fields"], (field.tolist() for field in fields), strict=True)) == {
+        "height_m": [100.0, 120.0],
+        "index": [True, False],
+    }
+    for made, expected in zip(geometry, lines(), strict=True):
+        # Seven digits after the point: a centimetre.
+        np.testing.assert_allclose(np.frombuffer(made[9:], "<f8").reshape(-1, 2), expected.line, atol=5.1e-8)
+
+
 @pytest.mark.parametrize(
     "crs", [LayerCrs(None, None, None), LayerCrs(32654, "UTM 54N", None), LayerCrs(None, "own", "own")], ids=str
 )

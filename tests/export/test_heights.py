@@ -105,6 +105,36 @@ def test_r16_byte_order():
         write_r16(io.BytesIO(), [numbers], "middle")
 
 
+RAW = """<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
+<VRTRasterBand dataType="UInt16" band="1" subClass="VRTRawRasterBand">
+<SourceFilename relativetoVRT="1">z.r16</SourceFilename><ByteOrder>{order}</ByteOrder></VRTRasterBand></VRTDataset>"""
+
+
+@pytest.mark.parametrize(("order", "name"), [("little", "LSB"), ("big", "MSB")])
+def test_r16_read_back_by_gdal(order, name, tmp_path):
+    numbers = np.random.default_rng(2).integers(0, 65536, (17, 29)).astype(np.uint16)
+    with open(tmp_path / "z.r16", "wb") as sink:
+        write_r16(sink, (numbers[k : k + 5] for k in range(0, 17, 5)), order)
+    (tmp_path / "z.vrt").write_text(RAW.format(width=29, height=17, order=name))
+    # GDAL reads raw files beside their description only.
+    with quiet_georeference(), rasterio.open(tmp_path / "z.vrt") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), numbers)
+
+
+def test_xyz_read_back_by_gdal(tmp_path):
+    heights = np.random.default_rng(3).uniform(-50, 3000, (6, 9))
+    rows, cols = np.mgrid[0:6, 0:9]
+    points = np.stack([500005 + 10 * cols, 4e6 - 10 * rows, heights], axis=-1).reshape(-1, 3)
+    with open(tmp_path / "z.xyz", "wb") as sink:
+        write_xyz(sink, (points[k : k + 20] for k in range(0, 54, 20)), (1, 2))
+    with rasterio.open(tmp_path / "z.xyz", driver="XYZ") as dataset:
+        # GDAL makes a grid of the points: their places are the middles of its pixels.
+        assert dataset.shape == (6, 9)
+        assert tuple(dataset.bounds) == pytest.approx((500000, 4e6 - 55, 500090, 4e6 + 5))
+        # Two digits after the point, read into single precision.
+        np.testing.assert_allclose(dataset.read(1), heights, atol=0.0052)
+
+
 def test_exr_read_back_by_openexr(tmp_path):
     openexr = pytest.importorskip("OpenEXR", reason="OpenEXR (extra test) reads the file back")
     data = np.random.default_rng(1).normal(500, 300, (19, 33)).astype(np.float32)
