@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .display import raster_html, raster_line
 from .errors import GridMismatchError
 from .grid import Grid, Window
 from .preview import preview_png
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Raster:
     """Pixels with their georeference.
 
@@ -65,6 +66,13 @@ class Raster:
             out[(slice(None), *inside.slices(window))] = self.data[(slice(None), *inside.slices())]
         return out
 
+    def __repr__(self) -> str:
+        return raster_line(self)
+
+    def _repr_html_(self) -> str:
+        """What it is and what it looks like, for a notebook."""
+        return raster_html(self)
+
     def _repr_png_(self) -> bytes:
-        """A small picture of it, for a notebook."""
+        """The picture alone, for what shows no HTML."""
         return preview_png(self.data, self.grid.pixel_size_m())
