@@ -80,6 +80,7 @@ class Blender:
         # Raster row r lives at r modulo the ring's height, so advancing never moves memory.
         self._sum = np.zeros((bands, self._rise, plan.shape[1]), np.float32)
         self._weight = np.zeros((self._rise, plan.shape[1]), np.float32)
+        self._scratch = np.empty(plan.tile_shape, np.float32)
         self._row_index = 0
         self._seen: set[int] = set()
 
@@ -121,7 +122,7 @@ class Blender:
         for ring, part in self._segments(tile.window.row_off, tile.window.row_stop):
             self._weight[ring, cols] += weight[part]
             for total, band in zip(self._sum, data, strict=True):
-                total[ring, cols] += weight[part] * band[part]
+                total[ring, cols] += np.multiply(weight[part], band[part], out=self._scratch[part])
 
     def rows_done(self) -> int:
         """Raster rows, counted from the top, that no later tile can change."""
