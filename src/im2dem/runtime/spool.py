@@ -226,7 +226,8 @@ def _row_record(value: dict[str, Any], plan: TilePlan, row: int) -> RowRecord:
         tuple(TileRecord(**tile) for tile in value["tiles"]),
         tuple(OverlapStats(**pair) for pair in value["pairs"]),
     )
-    numbers = [v for part in (*record.tiles, *record.pairs) for v in asdict(part).values()]
+    parts = [*map(asdict, record.tiles), *map(asdict, record.pairs)]
+    numbers = [v for part in parts for v in part.values()]
     if record.row != row or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
         raise ValueError(f"not the record of row {row}")
     here = {tile.index for tile in plan.row(row)}
