@@ -51,6 +51,29 @@ def show(launch, tmp_path):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def kept(launch, tmp_path_factory):
+    """Pages that stay open for the tests of a module."""
+    with ExitStack() as stack:
+        pages = {}
+
+        def page(html):
+            if html not in pages:
+                path = tmp_path_factory.mktemp("kept") / "page with spaces #1.html"
+                path.write_text(html, encoding="utf-8")
+                pages[html] = Opened(launch(FLAGS), path)
+                stack.callback(pages[html].context.close)
+            return pages[html]
+
+        yield page
+
+
+@pytest.fixture
+def shared(kept):
+    """A page that other tests have used and that is as new: shared(html). For all that does not depend on opening."""
+    return lambda html: kept(html).afresh()
+
+
 @pytest.fixture(scope="session")
 def scene():
     """A hill of 600 m in a plain, 30 m pixels, a picture with four coloured quarters, sigma, one hole."""

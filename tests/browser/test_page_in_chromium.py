@@ -46,8 +46,8 @@ def test_it_opens_from_disk_without_an_error_or_a_request_and_shows_something(sh
     assert (spread > 80).mean() > 0.15
 
 
-def test_slider_and_typed_number_move_the_mesh(show, html):
-    opened = show(html)
+def test_slider_and_typed_number_move_the_mesh(shared, html):
+    opened = shared(html)
     before, bounds = opened.picture(), opened.ask("window.im2dem.meshBounds()")
     start = opened.ask("window.im2dem.state().exaggeration")
     assert bounds["max"][1] == pytest.approx(start * relief(opened), rel=1e-3)
@@ -76,9 +76,9 @@ def relief(opened):
 
 
 @pytest.mark.parametrize("exaggeration", [0.5, 3])
-def test_readout_is_the_true_height_whatever_the_exaggeration(show, html, scene, exaggeration):
+def test_readout_is_the_true_height_whatever_the_exaggeration(shared, html, scene, exaggeration):
     dem = scene[0].band("height")
-    opened = show(html)
+    opened = shared(html)
     opened.ask("x => window.im2dem.setExaggeration(x)", exaggeration)
     for row, col in ((40, 50), (100, 30), (110, 90)):
         place = opened.ask("([row, col]) => window.im2dem.project(row, col)", [row, col])
@@ -94,8 +94,8 @@ def test_readout_is_the_true_height_whatever_the_exaggeration(show, html, scene,
         )
 
 
-def test_layers_and_sun_change_the_picture(show, html):
-    opened = show(html)
+def test_layers_and_sun_change_the_picture(shared, html):
+    opened = shared(html)
     seen = {"image": opened.picture()}
     for layer in ("hillshade", "height", "slope", "aspect", "sigma"):
         opened.page.click(f"#layers input[value={layer}] + span")
@@ -124,8 +124,8 @@ def test_light_comes_from_where_the_sun_stands(show, scene):
     assert bright > dark + 60
 
 
-def test_nodata_is_a_hole(show, html):
-    opened = show(html)
+def test_nodata_is_a_hole(shared, html):
+    opened = shared(html)
     opened.page.keyboard.press("t")
     opened.page.keyboard.press("3")
     picture = opened.picture()
@@ -141,8 +141,8 @@ def test_nodata_is_a_hole(show, html):
     assert opened.ask("([r, c]) => Number.isNaN(window.im2dem.heightAt(r, c))", [HOLE[0].start, HOLE[1].start])
 
 
-def test_mouse_wheel_touch_and_keys_move_the_camera(show, html):
-    opened = show(html)
+def test_mouse_wheel_touch_and_keys_move_the_camera(shared, html):
+    opened = shared(html)
     last = opened.picture()
 
     def moves(action):
@@ -171,8 +171,8 @@ def test_mouse_wheel_touch_and_keys_move_the_camera(show, html):
     assert opened.troubles == []
 
 
-def test_scale_bar_is_as_long_as_it_says(show, html):
-    opened = show(html)
+def test_scale_bar_is_as_long_as_it_says(shared, html):
+    opened = shared(html)
     opened.ask("window.im2dem.setExaggeration(0.001)")
     opened.page.keyboard.press("t")
     opened.rest()
@@ -184,16 +184,16 @@ def test_scale_bar_is_as_long_as_it_says(show, html):
     assert drawn / metres == pytest.approx((right["x"] - left["x"]) / 3000, rel=0.004)
 
 
-def test_help_opens_and_closes_by_key(show, html):
-    opened = show(html)
+def test_help_opens_and_closes_by_key(shared, html):
+    opened = shared(html)
     opened.page.keyboard.press("?")
     assert opened.page.is_visible("#help")
     opened.page.keyboard.press("Escape")
     assert not opened.page.is_visible("#help")
 
 
-def test_screenshot_is_a_png_with_the_page_title_as_name(show, html):
-    opened = show(html)
+def test_screenshot_is_a_png_with_the_page_title_as_name(shared, html):
+    opened = shared(html)
     with opened.page.expect_download() as download:
         opened.page.click("#shoot")
     assert download.value.suggested_filename == "A-hill-plain.png"
@@ -207,8 +207,8 @@ def saved(download):
         return np.asarray(picture.convert("RGB")).astype(float)
 
 
-def test_screenshot_has_legend_and_scale_bar_unless_told_otherwise(show, html):
-    opened = show(html)
+def test_screenshot_has_legend_and_scale_bar_unless_told_otherwise(shared, html):
+    opened = shared(html)
     opened.page.keyboard.press("3")
     pictures = []
     for dressed in ("true", "false"):
@@ -233,8 +233,8 @@ def test_screenshot_has_legend_and_scale_bar_unless_told_otherwise(show, html):
     assert opened.troubles == []
 
 
-def test_full_screen_fills_the_screen_and_goes_back(show, html):
-    opened = show(html)
+def test_full_screen_fills_the_screen_and_goes_back(shared, html):
+    opened = shared(html)
     opened.picture()
     width = opened.ask("document.getElementById('view').clientWidth")
     opened.page.click("#full")
@@ -283,6 +283,56 @@ def test_phone_layout_fits_and_the_panel_opens(show, html, scheme):
     opened.picture()
     below = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
     assert below["y"] > place["y"] + 40
+    assert opened.troubles == []
+
+
+def test_a_view_that_was_moved_stays_in_sight_when_the_sheet_of_a_phone_folds(show, html):
+    # With the swing after a drag, as most people have it.
+    opened = show(html, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, reduced_motion=None)
+
+    def place():
+        opened.picture()
+        ends = [opened.ask("([r, c]) => window.im2dem.project(r, c)", [64, col]) for col in (40, 120)]
+        apart = math.dist(*((end["x"], end["y"]) for end in ends))
+        return apart, (ends[0]["x"] + ends[1]["x"]) / 2, (ends[0]["y"] + ends[1]["y"]) / 2
+
+    opened.ask("document.getElementById('panel').open = false")
+    opened.picture()
+    opened.page.mouse.move(200, 420)
+    opened.page.mouse.down()
+    opened.page.mouse.move(240, 440, steps=4)
+    opened.page.mouse.up()
+    folded = place()
+    opened.ask("document.getElementById('panel').open = true")
+    beside_sheet = place()
+    sheet = opened.page.locator("#panel").bounding_box()["y"]
+    # As large as before (perspective: what is not in the middle shrinks a little less), and in what the sheet leaves.
+    assert beside_sheet[0] == pytest.approx(folded[0], rel=0.1)
+    assert sheet < 844 * 0.6
+    assert (folded[2], beside_sheet[2]) == (pytest.approx(422, abs=60), pytest.approx(sheet / 2, abs=60))
+    opened.ask("document.getElementById('panel').open = false")
+    assert place() == pytest.approx(folded, abs=2)
+    assert opened.troubles == []
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (844, 390), (390, 844)], ids="{0[0]}x{0[1]}".format)
+def test_buttons_stay_in_sight_however_much_is_unfolded(show, html, size):
+    opened = show(html, viewport={"width": size[0], "height": size[1]})
+    opened.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    opened.page.fill("#date", "2021-12-28")
+    panel = opened.page.locator("#panel")
+    opened.until("document.getElementById('panel').classList.contains('overflowing')")
+    for end in (0, 99999):
+        panel.evaluate("(part, end) => { part.scrollTop = end; }", end)
+        frame = panel.bounding_box()
+        for name in ("#panel > summary", "#reset", "#shoot", "#ask"):
+            box = opened.page.locator(name).bounding_box()
+            assert frame["y"] <= box["y"] < box["y"] + box["height"] <= frame["y"] + frame["height"]
+            # Nothing lies over it.
+            middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+            found = "([x, y, name]) => document.elementFromPoint(x, y).closest(name) !== null"
+            assert opened.ask(found, [*middle, name]), name
+    opened.page.click("#above")
     assert opened.troubles == []
 
 

@@ -33,8 +33,8 @@ def put(opened, **values):
     opened.ask("values => window.im2dem.set(values)", values)
 
 
-def test_sun_of_a_day_and_a_place_turns_the_light_and_casts_shadows(show, html, scene):
-    opened = show(html)
+def test_sun_of_a_day_and_a_place_turns_the_light_and_casts_shadows(shared, html, scene):
+    opened = shared(html)
     put(opened, layer="hillshade")
     before = opened.picture()
     opened.page.fill("#date", "2021-12-28")
@@ -66,8 +66,8 @@ def test_sun_of_a_day_and_a_place_turns_the_light_and_casts_shadows(show, html, 
     assert opened.troubles == []
 
 
-def test_a_drawn_line_gives_the_profile_as_a_table(show, compared, scene):
-    opened = show(compared)
+def test_a_drawn_line_gives_the_profile_as_a_table(shared, compared, scene):
+    opened = shared(compared)
     dem = scene[0]
     unfold(opened)
     opened.page.keyboard.press("t")
@@ -110,8 +110,8 @@ def test_a_drawn_line_gives_the_profile_as_a_table(show, compared, scene):
     assert opened.troubles == []
 
 
-def test_comparison_shows_both_surfaces_and_their_difference(show, compared):
-    opened = show(compared)
+def test_comparison_shows_both_surfaces_and_their_difference(shared, compared):
+    opened = shared(compared)
     put(opened, layer="height")
     plain = opened.picture()
     put(opened, compare="swipe", other="truth:height", split=0.3)
@@ -149,8 +149,8 @@ def test_comparison_shows_both_surfaces_and_their_difference(show, compared):
     assert opened.troubles == []
 
 
-def test_water_and_contours(show, html, scene):
-    opened = show(html)
+def test_water_and_contours(shared, html, scene):
+    opened = shared(html)
     unfold(opened)
     put(opened, layer="height")
     plain = opened.picture()
@@ -196,8 +196,8 @@ def test_the_address_holds_the_state_and_gives_it_back(show, compared):
     assert opened.troubles == again.troubles == evil.troubles == []
 
 
-def test_every_key_does_what_the_help_says(show, html):
-    opened = show(html)
+def test_every_key_does_what_the_help_says(shared, html):
+    opened = shared(html)
     for key, name, value in (
         ("c", "contours", True),
         ("w", "water", True),
@@ -218,8 +218,8 @@ def test_every_key_does_what_the_help_says(show, html):
     assert opened.troubles == []
 
 
-def test_everything_that_can_be_pressed_has_a_name_and_can_be_reached(show, compared):
-    opened = show(compared)
+def test_everything_that_can_be_pressed_has_a_name_and_can_be_reached(shared, compared):
+    opened = shared(compared)
     unfold(opened)
     nameless = opened.ask(
         "[...document.querySelectorAll('button, input, select, summary, canvas, [role=slider]')].filter(e =>"
@@ -261,6 +261,32 @@ def test_films_are_files_that_others_read(show, html):
     assert download.value.suggested_filename == "A-hill-plain.webm"
     assert film[:4] == b"\x1a\x45\xdf\xa3"
     assert len(film) > 2000
+    assert opened.troubles == []
+
+
+def test_a_film_shows_the_whole_picture_while_the_panel_folds(show, html):
+    opened = show(html)
+    # Between two places at the same distance from the middle, which itself is a hole.
+    middle = "(window.im2dem.project(64, 40).x + window.im2dem.project(64, 120).x) / 2"
+    aside = opened.ask(middle)
+    with opened.page.expect_download(timeout=60_000) as download:
+        opened.ask("document.getElementById('webm').click()")
+        opened.page.wait_for_timeout(300)
+        recorded = [opened.ask(middle)]
+        for is_open in ("false", "true", "false"):
+            opened.ask(f"document.getElementById('panel').open = {is_open}")
+            opened.page.wait_for_timeout(300)
+            recorded.append(opened.ask(middle))
+        opened.ask("document.getElementById('webm').click()")
+    # The block turns a few degrees about its middle; the 280 pixels of the panel would move it by 140.
+    assert max(recorded) - min(recorded) < 40
+    assert min(recorded) > aside + 100
+    assert download.value.path().read_bytes()[:4] == b"\x1a\x45\xdf\xa3"
+    # It goes back to the room that is free now, not to the one when the film began.
+    opened.rest()
+    assert opened.ask(middle) > aside + 100
+    opened.ask("document.getElementById('panel').open = true")
+    opened.until(f"{middle} < {aside + 60}")
     assert opened.troubles == []
 
 

@@ -80,6 +80,14 @@ export class Eye {
     return true;
   }
 
+  /** Do what changes the room: a view that nobody has moved is framed anew, any other shows as much ground as before. */
+  across(change) {
+    const before = Math.min(this.camera.aspect, 1);
+    change();
+    if (!this.framed || this.refit()) return;
+    this.turn(0, 0, before / Math.min(this.camera.aspect, 1));
+  }
+
   /** [left, right, bottom, top] of the block in the room of the first pane, -1 to 1. */
   outline() {
     const { bounds: b, extent } = this.scene.terrain;

@@ -117,6 +117,12 @@ export class Film {
     download(new Blob([encoder.bytes()], { type: "image/gif" }), payload.title, ".gif");
   }
 
+  /** True while a recording has the whole picture; the room is then what it goes back to. */
+  keeps(room) {
+    if (this.recorder) this.after = room;
+    return Boolean(this.recorder);
+  }
+
   async webm() {
     if (this.busy || this.recorder) return this.recorder?.stop();
     this.stop();
@@ -126,12 +132,12 @@ export class Film {
     const recorder = (this.recorder = new MediaRecorder(this.canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: WEBM_BITS }));
     const pieces = [];
     const { scene } = this;
-    const { room } = scene;
+    this.after = scene.room;
     scene.setRoom(WHOLE);
     recorder.ondataavailable = ({ data }) => { if (data.size) pieces.push(data); };
     recorder.onstop = () => {
       this.recorder = null;
-      scene.setRoom(room);
+      this.eye.across(() => scene.setRoom(this.after));
       this.stop();
       download(new Blob(pieces, { type }), this.payload.title, type.startsWith("video/mp4") ? ".mp4" : ".webm");
       this.say();

@@ -107,9 +107,8 @@ function solid(data, state, panel, software) {
   const divide = swipe(at("divider"), canvas, state, () => scene.room.width);
   const resize = (room) => {
     scene.resize(canvas.clientWidth, canvas.clientHeight, Math.min(devicePixelRatio || 1, software ? 1 : 2));
-    scene.setRoom(room);
+    if (!film.keeps(room)) eye.across(() => scene.setRoom(room));
     divide();
-    eye.refit();
     loop.ask();
   };
   state.listen((values, changed) => {

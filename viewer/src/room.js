@@ -23,6 +23,7 @@ export function watchRoom(canvas, panel, changed) {
     const room = roomBeside(box, panel.open ? cover : null);
     const sheet = room.height < 1 ? box.bottom - cover.top : 0;
     document.documentElement.style.setProperty("--sheet", `${Math.round(sheet)}px`);
+    panel.classList.toggle("overflowing", panel.scrollHeight > panel.clientHeight + 1);
     changed(room);
   };
   const watcher = new ResizeObserver(look);
