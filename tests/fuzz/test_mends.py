@@ -12,9 +12,10 @@ from rasterio.errors import RasterioIOError
 
 import drawing
 from im2dem.core.errors import InputError, NotAnImageError, UnsupportedTypeError
-from im2dem.core.grid import Window
+from im2dem.core.grid import Grid, Window
 from im2dem.core.levelling import OverlapStats
 from im2dem.core.tiles import TilePlan
+from im2dem.dataset.area import read_area
 from im2dem.dataset.chips import Chips, load_chips, save_chips
 from im2dem.dataset.pairs import find_dem_sources, find_pairs
 from im2dem.dataset.seed_npz import SeedTiles, is_seed_npz, read_seed_npz, write_seed_npz
@@ -25,7 +26,7 @@ from im2dem.dataset.verify import verify
 from im2dem.io.environment import damaged, why_unreadable
 from im2dem.io.geotiff import open_dem, open_reader, read_raster
 from im2dem.io.npz import read_npz
-from im2dem.io.points import read_points
+from im2dem.io.points import place_points, read_points
 from im2dem.pipeline.animate import AnimateOptions, animate_run
 from im2dem.pipeline.mosaic.index import scene_paths
 from im2dem.runtime.spool import RowRecord, Spool, TileRecord
@@ -160,6 +161,22 @@ def test_points_that_are_none_are_told(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=name):
         read_points(tmp_path / name)
+
+
+def test_a_point_nowhere_is_outside(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y,z\n500055,3999945,512\n1e308,-1e308,500\n")
+    placed = place_points(read_points(tmp_path / "a.csv"), Grid((40, 48), drawing.UTM_TRANSFORM, drawing.UTM))
+    assert placed.z.tolist() == [512]
+    (tmp_path / "b.csv").write_text("lon,lat,z\n1e300,0,500\n")
+    with pytest.raises(InputError, match="none of its 1 points"):
+        place_points(read_points(tmp_path / "b.csv"), Grid((40, 48), drawing.UTM_TRANSFORM, drawing.UTM))
+
+
+def test_an_area_beyond_every_number_is_told(tmp_path):
+    ring = [[0, 0], [10**400, 0], [1, 1], [0, 0]]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    with pytest.raises(InputError, match=r"a\.geojson"):
+        read_area(tmp_path / "a.geojson")
 
 
 @pytest.mark.parametrize("crs", [3, [], {"properties": 3}, {"properties": {"name": 3}}])

@@ -15,6 +15,8 @@ from rasterio.warp import transform_geom
 from im2dem.core.errors import InputError, UsageError
 from im2dem.core.grid import Grid
 
+from .store import DAMAGED
+
 GEOGRAPHIC = "OGC:CRS84"
 Geometry = dict[str, Any]
 _POLYGONS = ("Polygon", "MultiPolygon")
@@ -76,7 +78,7 @@ def read_area(path: str | Path) -> Area:
         geometries = tuple(g for g in _geometries(content) if g.get("type") in _POLYGONS)
         for geometry in geometries:
             _check(geometry, source)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (OSError, *DAMAGED) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{source}: not GeoJSON ({error}); export the area as GeoJSON in WGS84") from error

@@ -309,7 +309,8 @@ def _on_grid(x: Numbers, y: Numbers, crs: str | None, grid: Grid) -> tuple[Numbe
             x, y = Transformer.from_crs(flat, grid.crs, always_xy=True).transform(x, y)
         except ProjError as error:
             raise InputError(f"the points cannot be brought into the picture's reference system: {error}") from error
-    col, row = ~grid.transform @ (np.asarray(x), np.asarray(y))
+    with np.errstate(over="ignore", invalid="ignore"):
+        col, row = ~grid.transform @ (np.asarray(x), np.asarray(y))
     return np.asarray(col), np.asarray(row)
 
 
