@@ -10,6 +10,7 @@ from torch import Tensor
 from .batches import Batch
 from .discriminator import PatchGAN, adversarial_gradient_weight, hinge_losses
 from .losses import AMPLITUDE_FLOOR, normalise
+from .placing import placed
 
 LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
@@ -33,7 +34,7 @@ class Adversary:
 
     def __init__(self, share: float, device: torch.device) -> None:
         self.share = share
-        self.judge = PatchGAN(3 + 1, base=BASE).to(device, memory_format=torch.channels_last)
+        self.judge = placed(PatchGAN(3 + 1, base=BASE), device)
         self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
     def pull(self, parts: tuple[Tensor, Tensor, Tensor], batch: Batch, loss: Tensor, last_weight: Tensor) -> Tensor:

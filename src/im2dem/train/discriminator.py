@@ -55,7 +55,8 @@ class PatchGAN(nn.Module):
         for down in self.downs:
             x = down(x, moving)
         x = F.leaky_relu(self.norm(self.conv(x), moving), LEAKY_SLOPE)
-        return self.last(x).float()
+        judged_px: Tensor = self.last(x).float()
+        return judged_px
 
 
 class AdversarialLosses(NamedTuple):
@@ -106,4 +107,5 @@ def adversarial_gradient_weight(
     """
     (main,) = torch.autograd.grad(main_loss, last_weight, retain_graph=True)
     (adversarial,) = torch.autograd.grad(adversarial_loss, last_weight, retain_graph=True)
-    return (main.norm() / (adversarial.norm() + 1e-6)).clamp(0, most).detach()
+    weight: Tensor = (main.norm() / (adversarial.norm() + 1e-6)).clamp(0, most).detach()
+    return weight

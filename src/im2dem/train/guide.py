@@ -123,7 +123,8 @@ def _points(relief: Tensor, valid: Tensor, spread: Tensor, rng: np.random.Genera
     """Squares about random valid pixels, with some error: heights and where they are, shape (n, 2, h, w)."""
     n, _, height, width = relief.shape
     most = POINTS[1]
-    counts = np.exp(rng.uniform(*np.log(POINTS), n)).astype(int)
+    fewest, largest = np.log(POINTS)
+    counts = np.exp(rng.uniform(fewest, largest, n)).astype(int)
     position = torch.from_numpy(rng.integers(height * width, size=(n, most))).to(relief.device)
     is_used = _like(np.arange(most) < counts[:, None], relief) * valid.flatten(1).gather(1, position)
     error = _like(rng.exponential(0.02, (n, 1)) * rng.standard_normal((n, most)), relief) * spread.view(n, 1)

@@ -68,8 +68,8 @@ class MBConv(nn.Module):
         if self.expand is not None and self.bn0 is not None:
             y = F.relu6(self.bn0(self.expand(y)))
         y = F.relu6(self.bn1(self.depthwise(y)))
-        y = self.bn2(self.project(y))
-        return x + y if self.residual else y
+        added: Tensor = self.bn2(self.project(y))
+        return x + added if self.residual else added
 
 
 class Lite0Encoder(nn.Module):
@@ -109,6 +109,7 @@ class Lite0Encoder(nn.Module):
             part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Lite0Encoder:
+        """Put the net into training; what is frozen stays in evaluation."""
         super().train(mode)
         for part in self.frozen:
             part.eval()  # normalises by the statistics of ImageNet, not of the batch

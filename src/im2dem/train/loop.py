@@ -22,6 +22,7 @@ from .feed import make_feed
 from .interrupt import Interrupt
 from .journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from .losses import relief_loss
+from .placing import placed
 from .recipe import Recipe, recipe_from_dict
 from .reliefnet import ReliefNet
 from .resident import ResidentSampler
@@ -69,7 +70,7 @@ class Run:
     def __init__(self, recipe: Recipe, device: torch.device, accelerator: Accelerator | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.accelerator = recipe, device, accelerator
-        self.net = ReliefNet(recipe.network).to(device, memory_format=torch.channels_last)
+        self.net = placed(ReliefNet(recipe.network), device)
         self.ema = deepcopy(self.net).eval().requires_grad_(False)
         decay = [p for p in self.net.parameters() if p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.ndim <= 1]

@@ -39,11 +39,17 @@ def gradient_loss(shape: Tensor, target: Tensor, valid: Tensor, weight: Tensor) 
             shape, target, valid = (F.avg_pool2d(t, 2) for t in (shape, target, valid))
         whole = (valid > 0.99).float()
         for dim in (2, 3):
-            n = shape.shape[dim]
-            ahead, behind = (lambda t, d=dim, k=n: t.narrow(d, 1, k - 1)), (lambda t, d=dim, k=n: t.narrow(d, 0, k - 1))
-            dh = (ahead(shape) - behind(shape)) - (ahead(target) - behind(target))
-            total = total + (weight * masked_mean(dh.abs(), ahead(whole) * behind(whole))).mean()
+            dh = (_ahead(shape, dim) - _behind(shape, dim)) - (_ahead(target, dim) - _behind(target, dim))
+            total = total + (weight * masked_mean(dh.abs(), _ahead(whole, dim) * _behind(whole, dim))).mean()
     return total / len(GRADIENT_SCALES)
+
+
+def _ahead(t: Tensor, dim: int) -> Tensor:
+    return t.narrow(dim, 1, t.shape[dim] - 1)
+
+
+def _behind(t: Tensor, dim: int) -> Tensor:
+    return t.narrow(dim, 0, t.shape[dim] - 1)
 
 
 def slopes(relief: Tensor) -> Tensor:

@@ -6,12 +6,14 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+
+from .placing import placed
 
 OPSET = 18
 # Biases and normalisations weigh nothing; kernels do.
@@ -48,7 +50,7 @@ def write_onnx(
     half
         Store the large weights in 16 bits: half the file; a runtime widens them when it loads it.
     """
-    net = net.eval().to("cpu", memory_format=torch.contiguous_format).float()
+    net = placed(net.eval(), "cpu", torch.contiguous_format).float()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -62,7 +64,7 @@ def write_onnx(
             opset_version=OPSET,
             verbose=False,
         )
-    model = program.model_proto
+    model = cast("torch.onnx.ONNXProgram", program).model_proto  # None is for the exporter without dynamo
     for name, value in (optional or {}).items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value, np.float32), name))
     for key, text in (metadata or {}).items():

@@ -16,6 +16,7 @@ Ronneberger et al. (2015), U-Net, arXiv:1505.04597. Perez et al. (2018), FiLM, a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ GUIDE_CHANNELS = 4
 # Relief of a tile is of the order of a quarter of a slope unit: its channels are brought to the size of the others.
 GUIDE_GAIN = (4.0, 1.0, 4.0, 1.0)
 # Zeros beyond the edge tell a net where it is in the crop, and it learns blobs at edges instead of relief.
-PADDING = "replicate"
+PADDING: Final = "replicate"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class FiLM(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
-        return x * (1 + scale) + shift
+        modulated: Tensor = x * (1 + scale) + shift
+        return modulated
 
 
 class Block(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class ResidentSampler:
         image = image.to(memory_format=torch.channels_last)
         return Batch(image, condition, relief, valid, gsd_m, guide)
 
-    def _tensor(self, values: NDArray[np.float32]) -> Tensor:
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device, non_blocking=True)
 
     def _draw(self, kind: str, rng: np.random.Generator) -> Sample:

@@ -16,7 +16,7 @@ from im2dem.dataset.chips import Chips
 from im2dem.runtime.session import Condition
 
 from .guide import coarse_guide
-from .reliefnet import GUIDE_CHANNELS
+from .reliefnet import GUIDE_CHANNELS, ReliefNet
 
 TILE_PX = 256
 LEAST_RELIEF_M = 20.0
@@ -69,7 +69,7 @@ class Validator:
                 self.scenes.append(chips.names[i])
                 self.conditions.append((told, hidden))
 
-    def score(self, net: torch.nn.Module, device: torch.device) -> dict[str, float]:
+    def score(self, net: ReliefNet, device: torch.device) -> dict[str, float]:
         """Correlation, sun told and hidden, their mean (`score`), share of inverted tiles, sigma's factor; by scene.
 
         `score` is the mean over scenes, so that a large one does not outvote the others; the rest are means over tiles.
@@ -92,10 +92,10 @@ class Validator:
             **{f"r {name}": float(hidden[at].mean()) for name, at in own.items()},
         }
 
-    def snapshot(self, net: torch.nn.Module, device: torch.device) -> dict[str, Any]:
+    def snapshot(self, net: ReliefNet, device: torch.device) -> dict[str, Any]:
         """What the net makes of some tiles, spread over the scenes: names, image, truth and relief in metres."""
         chosen = np.unique(np.linspace(0, len(self.images) - 1, SNAPSHOT_TILES).round().astype(int))
-        predicted = self._predict(net, chosen, 1, None, device)
+        predicted = self._predict(net, chosen.tolist(), 1, None, device)
         reliefs = [relief * SLOPE_UNIT * self.gsd_m[i] for (relief, _), i in zip(predicted, chosen, strict=True)]
         return {
             "names": np.array([self.scenes[i] for i in chosen]),
@@ -106,7 +106,7 @@ class Validator:
 
     @torch.no_grad()
     def _predict(
-        self, net: torch.nn.Module, tiles: Sequence[int], which: int, guide: torch.Tensor | None, device: torch.device
+        self, net: ReliefNet, tiles: Sequence[int], which: int, guide: torch.Tensor | None, device: torch.device
     ) -> NDArray[np.float32]:
         """Relief and log b of some tiles, float32 (tile, 2, row, col)."""
         images = torch.from_numpy(np.stack([self.images[i] for i in tiles]))
@@ -120,7 +120,7 @@ class Validator:
     def _batches(self) -> Iterator[range]:
         return (range(i, min(i + BATCH, len(self.images))) for i in range(0, len(self.images), BATCH))
 
-    def _score_tiles(self, net: torch.nn.Module, which: int, device: torch.device) -> list[tuple[float, float, float]]:
+    def _score_tiles(self, net: ReliefNet, which: int, device: torch.device) -> list[tuple[float, float, float]]:
         """Of each tile: correlation with the truth; the factors on sigma and on the heights that would be right."""
         return [
             self._score_tile(i, *predicted)
@@ -140,7 +140,7 @@ class Validator:
         spread = float(np.median(np.abs(dh) / np.exp(log_b[valid])) / np.log(2))
         return float(np.corrcoef(p, z)[0, 1]), spread, amplitude
 
-    def _coarse_ratios(self, net: torch.nn.Module, device: torch.device) -> list[float]:
+    def _coarse_ratios(self, net: ReliefNet, device: torch.device) -> list[float]:
         """Error with a coarse model over that of the coarse model alone, RMSE about the mean, of each tile."""
         ratios = []
         for tiles in self._batches():

@@ -69,7 +69,9 @@ class Pool:
         total = sum(len(which) * chips.dem.shape[1] * chips.dem.shape[2] for chips, which in packs)
         self.rgb = torch.empty(total, 3, dtype=torch.uint8, device=device)
         self.dem = torch.empty(total, dtype=torch.int16, device=device)
-        records, conditions, corners = [], [], []
+        records: list[tuple[int, int, int]] = []
+        conditions: list[NDArray[np.float32]] = []
+        corners: list[NDArray[np.int64]] = []
         at = 0
         for chips, which in packs:
             height, width = chips.dem.shape[1:]
@@ -236,4 +238,4 @@ def _corners(rgb: NDArray[np.uint8], number: int, side: int) -> NDArray[np.int64
     inside = known[top + side, left + side] - known[top, left + side] - known[top + side, left] + known[top, left]
     is_whole = inside >= LEAST_VALID * side * side
     found = np.stack([np.full(top.shape, number), top, left], axis=-1)[is_whole]
-    return found.astype(np.int64)
+    return np.asarray(found, dtype=np.int64)

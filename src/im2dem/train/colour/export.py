@@ -114,8 +114,8 @@ def check_parity(net: ColourExport, path: Path, seed: int = 0) -> float:
         shape = (h * STRIDE, w * STRIDE)
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
         dem = 120 * np.sin(x / 17 + i) + 90 * np.cos(y / 23) + rng.normal(0, 1, shape)
-        sun = (None, None) if i == 0 else (float(rng.uniform(0, 360)), float(rng.uniform(15, 70)))
-        told = ColourCondition(float(rng.uniform(10, 90)), *sun, CLIMATES[i], SEASONS[i], float(i - 1))
+        azimuth, elevation = (None, None) if i == 0 else (float(rng.uniform(0, 360)), float(rng.uniform(15, 70)))
+        told = ColourCondition(float(rng.uniform(10, 90)), azimuth, elevation, CLIMATES[i], SEASONS[i], float(i - 1))
         given: dict[str, Any] = {
             "dem": dem[None, None].astype(np.float32),
             "condition": told.vector()[None],

@@ -84,6 +84,8 @@ def _condition(chips: Chips, i: int) -> ColourCondition:
     has_sun = math.isfinite(azimuth) and 0 < elevation <= 90
     latitude = float(chips.latitude_deg[i])
     looks = chips.provenance.get("appearance")
+    climate: str | None
+    season: str | None
     if looks:
         climate, season = _rendered(looks, i)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ FINE = 24
 AMBIENT_START, HAZE_START = -1.0, -3.0
 MOST_HAZE = 0.5
 BRIGHTEST_ALBEDO = 1.25
-PADDING = "replicate"
+PADDING: Final = "replicate"
 
 
 def normed(x: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         scale, shift = self.film(embedded)[:, :, None, None].chunk(2, dim=1)
         y = normed(self.conv1(F.silu(normed(x)))) * (1 + scale) + shift
-        return self.skip(x) + self.conv2(F.silu(y))
+        added: Tensor = self.skip(x) + self.conv2(F.silu(y))
+        return added
 
 
 class ColourNet(nn.Module):

@@ -106,4 +106,5 @@ def _lit(dem: Tensor, gsd_m: Tensor, sun: Tensor) -> Tensor:
     # all distances in one call, one below the other
     seen = F.grid_sample(dem, at, mode="bilinear", padding_mode="border", align_corners=True)
     above = (seen.reshape(n, len(SHADOW_PX), height, width) - far * climb).amax(dim=1, keepdim=True) - dem
-    return (1 - above / climb.clamp_min(1e-3)).clamp(0.0, 1.0)
+    light: Tensor = (1 - above / climb.clamp_min(1e-3)).clamp(0.0, 1.0)
+    return light

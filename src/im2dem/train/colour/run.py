@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from im2dem.core.errors import InputError
 from im2dem.runtime.colouring_condition import VARIETY_SIZE
 from im2dem.train.loop import NotFiniteError
+from im2dem.train.placing import placed
 
 from .data import Batch
 from .losses import colour_distance, divergence, judge_loss, matching_loss, pleasing_loss, within
@@ -40,10 +41,10 @@ class ColourRun:
     def __init__(self, recipe: ColourRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
-        self.net = ColourNet(recipe).to(device, memory_format=torch.channels_last)
+        self.net = placed(ColourNet(recipe), device)
         self.ema = deepcopy(self.net).eval().requires_grad_(False)
         self.encoder = Encoder().to(device)
-        self.judge = Judge(recipe.judge_base).to(device, memory_format=torch.channels_last)
+        self.judge = placed(Judge(recipe.judge_base), device)
         makers = [*self.net.parameters(), *self.encoder.parameters()]
         self.optimisers = (
             torch.optim.Adam(makers, lr=recipe.learning_rate, betas=BETAS),
@@ -127,7 +128,7 @@ class ColourRun:
         }
         total = torch.stack([getattr(recipe, key) * term for key, term in terms.items()]).sum()
         self.optimisers[0].zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         nn.utils.clip_grad_norm_([p for g in self.optimisers[0].param_groups for p in g["params"]], CLIP)
         self.optimisers[0].step()
         for weight in self.judge.parameters():
@@ -142,14 +143,15 @@ class ColourRun:
         parts = [[(layers, logits[:n]) for layers, logits in both], [(layers, logits[n:]) for layers, logits in both]]
         loss = judge_loss(*parts)
         self.optimisers[1].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimisers[1].step()
         return loss.detach()
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        own, averaged = list(self.net.parameters()), list(self.ema.parameters())
+        own: list[Tensor] = list(self.net.parameters())
+        averaged: list[Tensor] = list(self.ema.parameters())
         torch._foreach_lerp_(averaged, own, 1 - decay)
 
 

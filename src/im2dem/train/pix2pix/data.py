@@ -71,7 +71,8 @@ class HeightScale:
 
     def scaled(self, heights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Heights to [-1, 1]."""
-        return np.clip((heights - self.low) * np.float32(2 / (self.high - self.low)) - 1, -1, 1).astype(np.float32)
+        span = np.float32(2 / (self.high - self.low))
+        return np.asarray(np.clip((heights - self.low) * span - 1, -1, 1), dtype=np.float32)
 
     @property
     def half_range(self) -> float:

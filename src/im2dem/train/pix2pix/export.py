@@ -94,7 +94,8 @@ class ColourExport(nn.Module):
 
     def forward(self, dem: Tensor) -> Tensor:
         scaled = ((dem - self.low) * (2 / (self.high - self.low)) - 1).clamp(-1, 1)
-        return (self.generator(scaled) + 1) / 2
+        colours: Tensor = (self.generator(scaled) + 1) / 2
+        return colours
 
 
 def wrap_for_export(generator: Generator, heights_range_m: tuple[float, float], error: float = 0.1) -> ReliefExport:
@@ -162,7 +163,7 @@ def export_pix2pix(
     return write_model(output, write, card, overwrite)
 
 
-def to_onnx(net: nn.Module, path: Path) -> None:
+def to_onnx(net: ReliefExport | ColourExport, path: Path) -> None:
     """Write a `ReliefExport` or `ColourExport`; batch, height and width stay open, sides are multiples of 256."""
     # an example of one image of one stride would fix both for ever
     n, h, w = (torch.export.Dim(key, min=2, max=64) for key in "nhw")
@@ -176,7 +177,7 @@ def to_onnx(net: nn.Module, path: Path) -> None:
         write_onnx(net, path, {"dem": (example, sides)}, "image")
 
 
-def check_parity(net: nn.Module, path: Path, seed: int = 0) -> float:
+def check_parity(net: ReliefExport | ColourExport, path: Path, seed: int = 0) -> float:
     """The largest difference between torch and ONNX over images of several sizes, as a share of the full range.
 
     Raises
@@ -218,7 +219,7 @@ def _card(
     is_heights = state["recipe"]["direction"] == "rgb2dem"
     scale = state["scale"]
     low, high = state["gsd_range_m"]
-    limits = LIMITS
+    limits: tuple[str, ...] = LIMITS
     if scale["unit"] == "level":
         limits += ("Learned levels 0..255 of unknown height: its metres mean nothing, only its shapes do.",)
     return ModelCard(

@@ -23,6 +23,7 @@ from im2dem.train.discriminator import PatchGAN, bce_losses
 from im2dem.train.interrupt import Interrupt
 from im2dem.train.journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from im2dem.train.loop import NotFiniteError
+from im2dem.train.placing import placed
 
 from .data import HeightScale, Pix2PixData, epoch_order, load_tiles, make_batch
 from .generator import Generator
@@ -57,8 +58,8 @@ class Pix2PixRun:
         self.recipe, self.scale, self.gsd_range_m, self.device = recipe, scale, gsd_range_m, device
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         c_in, c_out = recipe.channels
-        self.generator = Generator(c_in, c_out, recipe.base).to(device, memory_format=layout)
-        self.discriminator = PatchGAN(c_in + c_out, recipe.base).to(device, memory_format=layout)
+        self.generator = placed(Generator(c_in, c_out, recipe.base), device, layout)
+        self.discriminator = placed(PatchGAN(c_in + c_out, recipe.base), device, layout)
         self.optimisers = tuple(
             torch.optim.Adam(net.parameters(), lr=recipe.learning_rate, betas=(recipe.beta1, ADAM_BETA2), eps=ADAM_EPS)
             for net in (self.generator, self.discriminator)
@@ -288,7 +289,8 @@ def _validate(run: Pix2PixRun, tiles: Pix2PixData, journal: Journal, reporter: R
 
 
 def _step_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+    (drawn,) = np.random.SeedSequence([seed, step]).generate_state(1).tolist()
+    return int(drawn)
 
 
 def _bytes_of(run: Pix2PixRun) -> int:
