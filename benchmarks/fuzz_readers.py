@@ -169,6 +169,13 @@ def describe(tallies: dict[str, Tally], left_out: tuple[str, ...]) -> Outcome:
 def child(name: str, seed: int, first: int, count: int) -> None:
     """Send inputs through a door, one JSON line before and one after each."""
     logging.disable(logging.CRITICAL)
+    # Libraries print to the standard output, which is for messages alone.
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(**message: object) -> None:
+        print(json.dumps(message), file=messages, flush=True)
+
     door, folder = DOORS[name], Path(tempfile.mkdtemp())
     inputs = draw_inputs(door, folder / "drawn")
     broken = [o for o in whole_inputs_are_read(door, inputs, folder / "input") if o.word != "read"]
@@ -179,7 +186,7 @@ def child(name: str, seed: int, first: int, count: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     samples = []
     for number in range(first, first + count):
-        print(json.dumps({"at": number}), flush=True)
+        tell(at=number)
         files = damaged_input(name, number, seed, inputs)
         began = time.process_time()
         faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
@@ -187,13 +194,13 @@ def child(name: str, seed: int, first: int, count: int) -> None:
         faulthandler.cancel_dump_traceback_later()
         if time.process_time() - began > LONGEST_S:
             outcome = TOO_LONG
-        print(json.dumps({"word": outcome.word, "where": outcome.where}), flush=True)
+        tell(word=outcome.word, where=outcome.where)
         if number % _SAMPLED_EVERY == 0:
             samples.append(_status_bytes("VmRSS"))
     fifth = len(samples) // 5
     if fifth:
         growth = (median(samples[-fifth:]) - median(samples[fifth : 2 * fifth])) / 1e6
-        print(json.dumps({"growth_mb": growth}), flush=True)
+        tell(growth_mb=growth)
 
 
 def _status_bytes(key: str) -> int:

@@ -11,7 +11,8 @@ import pytest
 from rasterio.errors import RasterioIOError
 
 import drawing
-from im2dem.core.errors import InputError, NotAnImageError, UnsupportedTypeError
+from fakes import toy_card
+from im2dem.core.errors import InputError, ModelError, NotAnImageError, UnsupportedTypeError, UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.levelling import OverlapStats
 from im2dem.core.tiles import TilePlan
@@ -98,6 +99,18 @@ def test_no_chip_is_unpacked_elsewhere(tmp_path, name):
         with pytest.raises(InputError, match="name of a folder"):
             unpack(tmp_path / pack, tmp_path / "out" / pack, "train", Lost())
     assert (tmp_path / "gone" / "kept.txt").read_text() == "mine"
+
+
+def test_levels_of_an_endless_range_are_refused(tmp_path):
+    levels = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    write_seed_npz(tmp_path / "a.npz", SeedTiles(np.stack([levels] * 3, axis=-1)[None], levels.astype(np.int16)[None]))
+    with pytest.raises(UsageError, match="hold no level"):
+        unpack(tmp_path / "a.npz", tmp_path / "out", "train", Lost(10.0, (0.0, float("inf"))))
+
+
+def test_a_card_whose_file_has_no_possible_name_is_told():
+    with pytest.raises(ModelError, match="name of a file"):
+        toy_card(onnx="9" * 5000)
 
 
 def test_names_of_chips_stay_what_they_were(tmp_path):

@@ -133,7 +133,7 @@ def _seed_chips(path: Path, split: str, lost: Lost) -> Iterator[_Content]:
         rows = [{"name": path.stem, "gsd_m": lost.gsd_m, "licence": lost.licence or _UNKNOWN}] * len(tiles)
         known = lost.height_range_m
     low, high = known
-    if not high > low:
+    if not (high > low and np.isfinite(high - low)):
         raise UsageError(f"heights from {low:g} to {high:g} m hold no level; the first number is the lower one")
     for i, row in enumerate(rows):
         heights = low + tiles.dem[i].astype(np.float32) * np.float32((high - low) / TOP_LEVEL)

@@ -178,7 +178,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tile_px": (_is_whole(1), "a whole number of at least 1"),
     "overlap_px": (_is_whole(0), "a whole number of at least 0"),
     "min_px": (_is_whole(1), "a whole number of at least 1"),
-    "onnx": (lambda v: _is_text(v) and Path(v).name == v, "the name of a file beside the card"),
+    "onnx": (
+        lambda v: _is_text(v) and Path(v).name == v and len(v.encode(errors="replace")) <= 255,
+        "the name of a file beside the card",
+    ),
     "sha256": (
         lambda v: isinstance(v, str) and len(v) == 64 and set(v) <= set("0123456789abcdef"),
         "64 lower-case hexadecimal digits",
