@@ -6,7 +6,8 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,16 @@ class DemSource:
             )
         # the kernels read one kind of array
         object.__setattr__(self, "dem", np.ascontiguousarray(self.dem, dtype=np.float32))
+
+    @cached_property
+    def halved(self) -> DemSource:
+        """Means of 2 x 2 pixels, made when first asked for: coarse windows need not read every height.
+
+        A mean over a void is void.
+        """
+        height, width = (n // 2 * 2 for n in self.dem.shape)
+        rows = self.dem[0:height:2, :width] + self.dem[1:height:2, :width]
+        return replace(self, dem=(rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25), gsd_m=2 * self.gsd_m)
 
 
 @dataclass(frozen=True)
@@ -118,13 +129,15 @@ def cut_window(
 
     None where the source is too small, the window has too many voids or (mostly) less relief than wanted.
     """
+    if zoom >= 2:
+        return cut_window(source.halved, size_px, zoom / 2, rng, least_relief_m)
     span = max(round(size_px * zoom), 8)
     height, width = source.dem.shape
     if span > min(height, width):
         return None
     row, col = int(rng.integers(0, height - span + 1)), int(rng.integers(0, width - span + 1))
     window = source.dem[row : row + span, col : col + span]
-    if not _is_wanted(window[:: max(span // 32, 1), :: max(span // 32, 1)], least_relief_m, rng):
+    if not _is_wanted(window[:: max(span // 24, 1), :: max(span // 24, 1)], least_relief_m, rng):
         return None
     out = _resample(source.dem, (row, col), span, size_px)
     # a minimum is NaN as soon as one height is: cheaper than asking each
@@ -160,7 +173,7 @@ def fill_voids(dem: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _resample(source: NDArray[np.float32], corner: tuple[int, int], span: int, size_px: int) -> NDArray[np.float32]:
     """A square window of the source, `span` pixels a side from `corner`, made `size_px` a side."""
-    from im2dem.synth.appearance.geometry import resample_rows
+    from im2dem.synth.appearance.geometry import resample_rows, transpose
     from im2dem.synth.appearance.workspace import spare
 
     row, col = corner
@@ -168,15 +181,18 @@ def _resample(source: NDArray[np.float32], corner: tuple[int, int], span: int, s
         return source[row : row + span, col : col + span].copy()
     sums = _filter(span, size_px)
     middle, turned = spare("middle", size_px, span), spare("turned", span, size_px)
-    resample_rows(source, corner, span, sums, middle)
-    turned[...] = middle.T
     out = np.empty((size_px, size_px), np.float32)
+    resample_rows(source, corner, span, sums, middle)
+    transpose(middle, turned)
     resample_rows(turned, (0, 0), span, sums, out)
     return out.T
 
 
+@lru_cache(1024)
 def _filter(span: int, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """First source pixel and weights of each output pixel: a tent where pixels are dropped, Keys' cubic otherwise.
+    """First source pixel and four weights of each output pixel: a tent where pixels are dropped, else Keys' cubic.
+
+    At most every other pixel is dropped (`DemSource.halved`), so that four are enough.
 
     Source
     ------
@@ -186,7 +202,7 @@ def _filter(span: int, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.floa
     reach = zoom if zoom > 1 else 2.0
     at = (np.arange(size_px) + 0.5) * zoom - 0.5
     starts = np.floor(at - reach).astype(np.int64) + 1
-    offset = starts[:, None] + np.arange(int(np.ceil(2 * reach))) - at[:, None]
+    offset = starts[:, None] + np.arange(4) - at[:, None]
     x = np.abs(offset)
     if zoom > 1:
         weights = np.maximum(1 - x / zoom, 0)
@@ -225,23 +241,32 @@ def draw_relief(
         steeper = float(
             np.exp(min(max(rng.normal(0, 0.25), math.log(options.steepness[0])), math.log(options.steepness[1])))
         )
-        dem = np.rot90(dem, int(rng.integers(4)))
-        if rng.random() < 0.5:
-            dem = np.fliplr(dem)
         base_m, peak_m = dem.min(), dem.max()
         if not np.isfinite(base_m):
             base_m, peak_m = np.nanmin(dem), np.nanmax(dem)
         if (peak_m - base_m) * scale * steeper >= MOST_RELIEF_M:
             continue
         # the foot of the hills stays where it is, so that coasts stay at the sea and peaks near their climate
-        dem = np.subtract(dem, base_m, order="C", dtype=np.float32)
-        dem *= np.float32(scale * steeper)
-        dem += np.float32(base_m)
-        return source, dem, own_gsd_m * scale
+        factor = np.float32(scale * steeper)
+        dem *= factor
+        dem += np.float32(base_m) * (1 - factor)
+        return source, _turned(dem, int(rng.integers(8))), own_gsd_m * scale
     raise InputError(
         f"no window of {options.size_px} px without voids was found in {len(sources)} height model(s); "
         "give larger models or a smaller --size"
     )
+
+
+def _turned(dem: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    """One of the eight ways to lay a square down, in rows."""
+    from im2dem.synth.appearance.geometry import transpose
+
+    dem = (dem.T if turn & 4 else dem)[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
+    if abs(dem.strides[0]) > abs(dem.strides[1]):
+        return np.ascontiguousarray(dem)
+    out = np.empty(dem.shape, np.float32)
+    transpose(np.ascontiguousarray(dem.T), out)
+    return out
 
 
 def _draw_latitude(own_deg: float, rng: np.random.Generator) -> float | None:

@@ -14,21 +14,41 @@ Float = NDArray[np.float32]
 def resample_rows(
     source: Float, corner: tuple[int, int], span: int, sums: tuple[NDArray[np.int64], Float], out: Float
 ) -> None:
-    """Output rows as weighted sums of rows of a window of `span` rows.
+    """Output rows as weighted sums of four rows of a window of `span` rows.
 
-    `sums` holds the first row, in the window, and the weights, shape (output row, tap), of each output row; `corner`
+    `sums` holds the first row, in the window, and the weights, shape (output row, 4), of each output row; `corner`
     is the window's first row and column in the source. Rows beyond the window repeat its edge.
     """
     starts, weights = sums
     row0, col0 = corner
+    to = col0 + out.shape[1]
     for i in range(out.shape[0]):
+        first, last = starts[i], span - 1
+        a = source[row0 + min(max(first, 0), last), col0:to]
+        b = source[row0 + min(max(first + 1, 0), last), col0:to]
+        d = source[row0 + min(max(first + 2, 0), last), col0:to]
+        e = source[row0 + min(max(first + 3, 0), last), col0:to]
+        wa, wb, wd, we = weights[i, 0], weights[i, 1], weights[i, 2], weights[i, 3]
         for c in range(out.shape[1]):
-            out[i, c] = np.float32(0)
-        for k in range(weights.shape[1]):
-            w = weights[i, k]
-            r = row0 + min(max(starts[i] + k, 0), span - 1)
-            for c in range(out.shape[1]):
-                out[i, c] += w * source[r, col0 + c]
+            out[i, c] = wa * a[c] + wb * b[c] + wd * d[c] + we * e[c]
+
+
+@kernel
+def transpose(field: Float, out: Float) -> None:
+    """Rows become columns, in blocks of 8 x 8 that the compiler unrolls."""
+    h, w = field.shape
+    rows, cols = h // 8 * 8, w // 8 * 8
+    for r in range(0, rows, 8):
+        for c in range(0, cols, 8):
+            for i in range(8):
+                for j in range(8):
+                    out[c + i, r + j] = field[r + j, c + i]
+        for c in range(cols, w):
+            for j in range(8):
+                out[c, r + j] = field[r + j, c]
+    for r in range(rows, h):
+        for c in range(w):
+            out[c, r] = field[r, c]
 
 
 @kernel
@@ -119,36 +139,44 @@ def sunlit(dem: Float, drow: np.float32, dcol: np.float32, drop: np.float32, sof
 
 
 @kernel
-def halve(dem: Float, wobble: Float, z: Float) -> tuple[np.float32, np.float32]:
-    """Means of 2 x 2 pixels plus `wobble` (both of the shape of `z`); returns the lowest and the highest."""
-    low, high = np.float32(1e9), np.float32(-1e9)
-    for r in range(z.shape[0]):
-        for c in range(z.shape[1]):
-            v = dem[2 * r, 2 * c] + dem[2 * r + 1, 2 * c] + dem[2 * r, 2 * c + 1] + dem[2 * r + 1, 2 * c + 1]
-            v = np.float32(0.25) * v + wobble[r, c]
-            z[r, c] = v
-            low, high = min(low, v), max(high, v)
-    return low, high
+def hollows(dem: Float, radius: int, out: Float) -> None:
+    """Mean height around minus height, in standard deviations of itself.
+
+    The mean is over a square of 8 radius + 4 pixels, from means of 4 x 4 pixels: it is smooth anyway.
+    """
+    h, w = dem.shape[0] // 4, dem.shape[1] // 4
+    coarse, mean = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    for r in range(h):
+        for c in range(w):
+            s = np.float32(0)
+            for i in range(4):
+                for j in range(4):
+                    s += dem[4 * r + i, 4 * c + j]
+            coarse[r, c] = s * np.float32(1 / 16)
+    box_mean(coarse, radius, mean)
+    one, two = np.float32(0), np.float32(0)
+    for r in range(h):
+        for c in range(w):
+            d = mean[r, c] - dem[4 * r + 1, 4 * c + 1]
+            one += d
+            two += d * d
+    n = np.float32(h * w)
+    per = np.float32(1) / (np.sqrt(max(two / n - one * one / (n * n), np.float32(0))) + np.float32(0.3))
+    half = np.empty((2 * h, 2 * w), np.float32)
+    enlarge(mean, half)
+    enlarge(half, out)
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[r, c] = (out[r, c] - dem[r, c]) * per
 
 
 @kernel
-def from_the_top(z: Float, low: np.float32, high: np.float32) -> NDArray[np.int32]:
-    """Flat indices from high to low, by counting: exact to a 16,384th of the range."""
-    flat = z.ravel()
-    bins = 16384
-    scale = np.float32(bins - 1) / max(high - low, np.float32(1e-3))
-    count = np.zeros(bins + 1, np.int32)
-    level = np.empty(flat.size, np.int32)
-    for n in range(flat.size):
-        level[n] = bins - 1 - int((flat[n] - low) * scale)
-        count[level[n] + 1] += 1
-    for i in range(bins):
-        count[i + 1] += count[i]
-    order = np.empty(flat.size, np.int32)
-    for n in range(flat.size):
-        order[count[level[n]]] = n
-        count[level[n]] += 1
-    return order
+def halve(dem: Float, wobble: Float, z: Float) -> None:
+    """Means of 2 x 2 pixels plus `wobble` (both of the shape of `z`)."""
+    for r in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            v = dem[2 * r, 2 * c] + dem[2 * r + 1, 2 * c] + dem[2 * r, 2 * c + 1] + dem[2 * r + 1, 2 * c + 1]
+            z[r, c] = np.float32(0.25) * v + wobble[r, c]
 
 
 @kernel
@@ -163,23 +191,59 @@ def out_of_a_pit(z: Float, r: int, c: int) -> int:
 
 
 @kernel
+def steeper(here: Float, there: Float, way: tuple[np.float32, int], best: Float, to: NDArray[np.int32]) -> None:
+    """Along a row: where the fall to the neighbour `there` beats the best so far; `way` is 1 / distance, and offset."""
+    per, offset = way[0], np.int32(way[1])
+    for c in range(here.size):
+        fall = (here[c] - there[c]) * per
+        better = fall > best[c]
+        best[c] = fall if better else best[c]
+        to[c] = offset if better else to[c]
+
+
+@kernel
 def downhill(z: Float, to: NDArray[np.int32]) -> None:
-    """Flat index of the neighbour to which the way is steepest; -1 where none is lower. Edge cells keep -1."""
+    """Flat index of the neighbour to which the way is steepest, a pit's from `out_of_a_pit`; -1: nowhere.
+
+    Edge cells keep -1.
+    """
     h, w = z.shape
-    for r in range(h):
-        for c in range(w):
-            to[r * w + c] = -1
+    best, offset = np.empty(w - 2, np.float32), np.empty(w - 2, np.int32)
+    straight, across = np.float32(1), np.float32(0.70710678)
+    for n in range(h * w):
+        to[n] = -1
     for r in range(1, h - 1):
-        for c in range(1, w - 1):
-            here, best, at = z[r, c], np.float32(0), -1
-            for a in range(-1, 2):
-                for b in range(-1, 2):
-                    fall = here - z[r + a, c + b]
-                    if a != 0 and b != 0:
-                        fall *= np.float32(0.70710678)
-                    if fall > best:
-                        best, at = fall, (r + a) * w + c + b
-            to[r * w + c] = at
+        here = z[r, 1 : w - 1]
+        for c in range(w - 2):
+            best[c], offset[c] = np.float32(0), np.int32(0)
+        for i in range(-1, 2):
+            for j in range(-1, 2):
+                if i != 0 or j != 0:
+                    per = across if i != 0 and j != 0 else straight
+                    steeper(here, z[r + i, 1 + j : w - 1 + j], (per, i * w + j), best, offset)
+        for c in range(w - 2):
+            n = r * w + c + 1
+            to[n] = n + offset[c] if offset[c] != 0 else out_of_a_pit(z, r, c + 1)
+
+
+@kernel
+def gather(to: NDArray[np.int32], area: Float) -> None:
+    """Upstream area of every cell, in place: a cell is passed on when all that flows into it has come."""
+    awaited = np.zeros(to.size, np.int32)
+    for n in range(to.size):
+        if to[n] >= 0:
+            awaited[to[n]] += 1
+    for n in range(to.size):
+        here = n
+        # -1 marks what was passed on
+        while awaited[here] == 0:
+            awaited[here] = -1
+            there = to[here]
+            if there < 0:
+                break
+            area[there] += area[here]
+            awaited[there] -= 1
+            here = there
 
 
 @kernel
@@ -190,43 +254,53 @@ def drainage(dem: Float, wobble: Float, z: Float, out: Float) -> None:
     do not cut a river. `wobble` (metres) lets streams on even ground wander; `z` is scratch. Both are of `out`'s shape.
     """
     h, w = out.shape
-    low, high = halve(dem, wobble, z)
-    order = from_the_top(z, low, high)
+    halve(dem, wobble, z)
     to = np.empty(h * w, np.int32)
     downhill(z, to)
     area = out.ravel()
     for n in range(h * w):
         area[n] = np.float32(4)
-    for n in range(h * w):
-        here = order[n]
-        there = to[here]
-        if there < 0:
-            r, c = here // w, here % w
-            there = out_of_a_pit(z, r, c)
-            if there < 0:
-                continue
-            for k in range(1, 3):
-                between = (r + (there // w - r) * k // 3) * w + c + (there % w - c) * k // 3
-                area[between] = max(area[between], area[here])
-        area[there] += area[here]
-    for n in range(h * w):
-        area[n] = np.log2(area[n])
+    gather(to, area)
+    for r in range(1, h - 1):
+        for c in range(1, w - 1):
+            n = r * w + c
+            leap = abs(to[n] - n)
+            # a leap out of a pit is drawn too
+            if to[n] >= 0 and leap > 1 and abs(leap - w) > 1:
+                down, right = to[n] // w - r, to[n] % w - c
+                for k in range(1, 3):
+                    between = (r + down * k // 3) * w + c + right * k // 3
+                    area[between] = max(area[between], area[n])
+    logarithm(area, area.view(np.int32))
+
+
+@kernel
+def logarithm(x: Float, bits: NDArray[np.int32]) -> None:
+    """log2 in place to 0.01, exact for powers of two: the exponent, and a parabola for the rest; `bits` are x's own."""
+    for n in range(x.size):
+        exponent = np.float32((bits[n] >> 23) - 127)
+        rest = np.float32(1) + np.float32(bits[n] & 0x7FFFFF) * np.float32(1 / 8388608)
+        x[n] = exponent + rest * (np.float32(2) - np.float32(1 / 3) * rest) - np.float32(5 / 3)
 
 
 @kernel
 def enlarge(coarse: Float, out: Float) -> None:
-    """Twice the resolution, bilinear; an odd last row or column repeats."""
+    """Twice the resolution, bilinear; odd last rows or columns repeat."""
     h, w = coarse.shape
-    row = np.empty(w + 1, np.float32)
+    row, wide = np.empty(w + 2, np.float32), np.empty(2 * w, np.float32)
     quarter, most = np.float32(0.25), np.float32(0.75)
+    even = min(2 * w, out.shape[1])
     for r in range(out.shape[0]):
         near = min(r // 2, h - 1)
         far = min(max(near + (1 if r % 2 else -1), 0), h - 1)
         for c in range(w):
-            row[c] = most * coarse[near, c] + quarter * coarse[far, c]
-        row[w] = row[w - 1]
-        for c in range((out.shape[1] + 1) // 2):
-            i = min(c, w - 1)
-            out[r, 2 * c] = most * row[i] + quarter * row[max(i - 1, 0)]
-        for c in range(out.shape[1] // 2):
-            out[r, 2 * c + 1] = most * row[c] + quarter * row[c + 1]
+            row[c + 1] = most * coarse[near, c] + quarter * coarse[far, c]
+        row[0], row[w + 1] = row[1], row[w]
+        for c in range(w):
+            middle = most * row[c + 1]
+            wide[2 * c] = middle + quarter * row[c]
+            wide[2 * c + 1] = middle + quarter * row[c + 2]
+        for c in range(even):
+            out[r, c] = wide[c]
+        for c in range(even, out.shape[1]):
+            out[r, c] = row[w]

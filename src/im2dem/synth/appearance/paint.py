@@ -30,7 +30,8 @@ from .values import (
 Float = NDArray[np.float32]
 Number = np.float32
 # Scratch rows of `paint`.
-HEIGHT, HIGH, ROCKY, TREES, BARE, GREEN, STREAM, VALLEY, TONE, SALT, WHITE, SPARE, LAYER, SNOWY, WET, LIGHT = range(16)
+SHADY, HEIGHT, HIGH, ROCKY, TREES, GREEN, STREAM, VALLEY, TONE = range(9)
+BARE, SALT, WET, WHITE, LIGHT, NUMBER, ALONG, BUILT, ROOFS, ROWS = range(9, 19)
 
 
 @kernel
@@ -40,28 +41,35 @@ def ramp(x: Number, start: Number, per: Number) -> Number:
 
 
 @kernel
-def score_row(g: Ground, r: int, w: Weights, rows: tuple[Float, Float, Float]) -> None:
-    """How much a pixel is a place for trees, for fields and for snow; only the order of the values counts."""
-    trees, valley, snow = rows
-    dem, slope, south, hollow, stream, noise = g.dem[r], g.slope[r], g.south[r], g.hollow[r], g.stream[r], g.patch[r]
-    for c in range(trees.size):
-        trees[c] = w.by_pole * w.pole * south[c] / (slope[c] + np.float32(0.1)) + w.by_hollow * hollow[c]
-    for c in range(trees.size):
-        snow[c] = (dem[c] - w.middle_m) * w.per_m
-    for c in range(trees.size):
-        trees[c] += w.by_height * snow[c] + w.by_stream * (stream[c] - np.float32(6)) + w.by_noise * noise[c]
-    for c in range(trees.size):
-        valley[c] = np.float32(0.7) * hollow[c] - slope[c] * w.per_slope + w.freedom * noise[c]
-    for c in range(trees.size):
-        snow[c] += np.float32(0.25) * noise[c] - np.float32(0.4) * slope[c]
-        snow[c] += np.float32(0.3) * w.pole * south[c] / (slope[c] + np.float32(0.1))
+def tree_score(shady: Number, hollow: Number, height: Number, stream: Number, noise: Number, w: Weights) -> Number:
+    """How much a pixel is a place for trees; of scores, only the order of the values counts."""
+    score = w.by_pole * w.pole * shady + w.by_hollow * hollow + w.by_height * (height - w.middle_m) * w.per_m
+    return score + w.by_stream * (stream - np.float32(6)) + w.by_noise * noise
+
+
+@kernel
+def valley_score(hollow: Number, slope: Number, noise: Number, w: Weights) -> Number:
+    """How much a pixel is a place for fields."""
+    return np.float32(0.7) * hollow - slope * w.per_slope + w.freedom * noise
+
+
+@kernel
+def snow_score(height: Number, slope: Number, shady: Number, noise: Number, w: Weights) -> Number:
+    """How long snow lies."""
+    score = (height - w.middle_m) * w.per_m + np.float32(0.25) * noise - np.float32(0.4) * slope
+    return score + np.float32(0.3) * w.pole * shady
 
 
 @kernel
 def score(g: Ground, w: Weights, out: Float) -> None:
-    """`score_row` of all rows, shape (3, row, col)."""
+    """Scores of trees, valleys and snow, shape (3, row, col)."""
     for r in range(out.shape[1]):
-        score_row(g, r, w, (out[0, r], out[1, r], out[2, r]))
+        for c in range(out.shape[2]):
+            slope, noise, height, hollow = g.slope[r, c], g.patch[r, c], g.dem[r, c], g.hollow[r, c]
+            shady = g.south[r, c] / (slope + np.float32(0.1))
+            out[0, r, c] = tree_score(shady, hollow, height, g.stream[r, c], noise, w)
+            out[1, r, c] = valley_score(hollow, slope, noise, w)
+            out[2, r, c] = snow_score(height, slope, shady, noise, w)
 
 
 @kernel
@@ -73,143 +81,169 @@ def scramble(a: int, b: int) -> int:
 
 
 @kernel
-def parcel(r: int, c: int, bend: Number, region: Number, p: Parcels) -> tuple[int, Number]:
-    """Number of the parcel under a pixel, 0..255, and 1 where a road runs along its block, else 0."""
-    y, x = np.float32(r) + bend, np.float32(c) - bend
-    second = region > np.float32(0.2)
-    cos, sin = (p.cos_two, p.sin_two) if second else (p.cos_one, p.sin_one)
-    u, v = (y * cos + x * sin) * p.per_long_px, (x * cos - y * sin) * p.per_short_px
-    iu, iv = int(np.floor(u)), int(np.floor(v))
-    block = scramble(iu, iv)
-    fu, fv = u - np.float32(iu), v - np.float32(iv)
-    road = np.float32(1) if fu < p.road or fv < p.road else np.float32(0)
-    # a block is cut along, across or both ways, or stays whole
-    a = int(fu * np.float32(1 + (block & 3)))
-    b = int(fv * np.float32(1 + ((block >> 2) & 1)))
-    return scramble(block * 8 + a + (3 if second else 0), iu + b * 977), road
+def parcel_row(at: tuple[int, int], fields: tuple[Float, Float], p: Parcels, number: Float, road: Float) -> None:
+    """Number of the parcel under each pixel, 0..255, and 1 where a road runs along its block, else 0.
+
+    `at` are row and first column; `fields` the noise that bends the borders and the one that parts two regions.
+    """
+    r, c0 = at
+    bend, region = fields
+    for c in range(bend.size):
+        y, x = np.float32(r) + p.bend_px * bend[c], np.float32(c + c0) - p.bend_px * bend[c]
+        second = region[c] > np.float32(0.2)
+        cos, sin = (p.cos_two if second else p.cos_one), (p.sin_two if second else p.sin_one)
+        u, v = (y * cos + x * sin) * p.per_long_px, (x * cos - y * sin) * p.per_short_px
+        iu, iv = int(np.floor(u)), int(np.floor(v))
+        fu, fv = u - np.float32(iu), v - np.float32(iv)
+        block = scramble(iu, iv)
+        # a block is cut along, across or both ways, or stays whole
+        a = int(fu * np.float32(1 + (block & 3)))
+        b = int(fv * np.float32(1 + ((block >> 2) & 1)))
+        road[c] = np.float32(1) if min(fu, fv) < p.road else np.float32(0)
+        number[c] = np.float32(scramble(block * 8 + a + (3 if second else 0), iu + b * 977))
 
 
 @kernel
-def town_tone(r: int, c: int, tone: Number, road: Number) -> Number:
+def roof_row(at: tuple[int, int], tone: Float, road: Float, out: Float) -> None:
     """Brightness of roofs and yards, by blocks of a pixel or two."""
-    roof = np.float32(scramble(r, c)) / np.float32(255)
-    block = np.float32(scramble(r >> 1, (c >> 1) + 7)) / np.float32(255)
-    light = np.float32(0.62) + np.float32(0.45) * block + np.float32(0.38) * roof * roof * roof + np.float32(0.1) * tone
-    return light * (np.float32(1) - np.float32(0.25) * road)
+    r, c0 = at
+    for c in range(out.size):
+        roof = np.float32(scramble(r, c + c0)) * np.float32(1 / 255)
+        block = np.float32(scramble(r >> 1, ((c + c0) >> 1) + 7)) * np.float32(1 / 255)
+        light = np.float32(0.62) + np.float32(0.45) * block + np.float32(0.38) * roof * roof * roof
+        out[c] = (light + np.float32(0.1) * tone[c]) * (np.float32(1) - np.float32(0.25) * road[c])
 
 
 @kernel
-def ramp_row(x: Float, start: Number, per: Number, out: Float) -> None:
-    """`ramp` along a row."""
-    for c in range(x.size):
-        out[c] = min(max((x[c] - start) * per, np.float32(0)), np.float32(1))
+def colour_row(number: Float, palette: Float, out: tuple[Float, Float, Float]) -> None:
+    """Albedo of fields in three bands, from numbers of parcels."""
+    red, green, blue = out
+    last, a, b, d = np.float32(-1), np.float32(0), np.float32(0), np.float32(0)
+    for c in range(number.size):
+        # reading a table pixel by pixel costs more than all arithmetic, and parcels are wide
+        if number[c] != last:
+            last = number[c]
+            n = int(last)
+            lightness = np.float32(0.85) + np.float32(0.3 / 15) * np.float32(n >> 4)
+            field = FIELDS + (n & 15)
+            a, b, d = palette[field, 0] * lightness, palette[field, 1] * lightness, palette[field, 2] * lightness
+        red[c], green[c], blue[c] = a, b, d
 
 
 @kernel
-def dim_row(row: Float, share: Float) -> None:
-    """What `share` leaves of a row, in place."""
-    for c in range(row.size):
-        row[c] *= np.float32(1) - share[c]
-
-
-@kernel
-def lay_row(row: Float, share: Float, value: Number) -> None:
+def blend_row(share: Float, value: Number, strength: Number, out: Float) -> None:
     """A cover of one value on top of a row, in place."""
-    for c in range(row.size):
-        row[c] += share[c] * (value - row[c])
+    for c in range(out.size):
+        out[c] += strength * share[c] * (value - out[c])
 
 
 @kernel
-def mix_row(row: Float, share: Float, above: Float) -> None:
-    """A cover on top of a row, in place."""
-    for c in range(row.size):
-        row[c] += share[c] * (above[c] - row[c])
+def town_row(share: Float, roofs: Float, value: Number, out: Float) -> None:
+    """Houses on top of a row, in place."""
+    for c in range(out.size):
+        out[c] += share[c] * (value * roofs[c] - out[c])
 
 
 @kernel
-def zone_row(g: Ground, r: int, k: Cover, height: Float, spare: Float) -> None:
-    """Height above the sea as plants and snow feel it: metres, bent by noise and by the shady side."""
-    dem, patch, south, slope = g.dem[r], g.patch[r], g.south[r], g.slope[r]
-    for c in range(height.size):
-        spare[c] = south[c] / (slope[c] + np.float32(0.1))
-    for c in range(height.size):
-        height[c] = dem[c] + np.float32(110) * patch[c] - np.float32(90) * k.pole * spare[c]
+def layer_row(dem: Float, bend: Float, k: Cover, strata: Float, rock: Float) -> None:
+    """Rock in layers, in place: lighter and darker with the height."""
+    last, tone = -1, np.float32(1)
+    for c in range(rock.size):
+        at = int(abs(dem[c]) * k.strata_per_m + np.float32(0.8) * bend[c] + np.float32(64)) & 255
+        if at != last:
+            last, tone = at, np.float32(1) + k.strata * strata[at]
+        rock[c] *= tone
 
 
 @kernel
-def tone_row(g: Ground, r: int, k: Cover, bare: Float, tone: Float) -> None:
-    """Share of bare ground in open land, and the fine grain of everything."""
-    other, patch, grain = g.other[r], g.patch[r], g.grain[r]
-    for c in range(bare.size):
-        share = np.float32(0.35) + np.float32(0.16) * other[c] + np.float32(0.3) * patch[c]
-        bare[c] = min(max(share, np.float32(0)), np.float32(1))
-    for c in range(tone.size):
-        t = np.float32(1) + k.texture * np.float32(0.18) * grain[c]
+def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, scratch: tuple[Float, Float]) -> bool:
+    """Albedo of fields, roads and towns, shape (3, column), where there is valley floor; whether there is."""
+    k, p = place
+    rows, farm = scratch
+    share = rows[VALLEY]
+    first, last = 0, share.size
+    while first < last and share[first] <= np.float32(0.002):
+        first += 1
+    while first < last and share[last - 1] <= np.float32(0.002):
+        last -= 1
+    if first == last:
+        return False
+    # one-dimensional pieces, which the compiler knows to lie together
+    patch, other, grain = g.patch[r][first:last], g.other[r][first:last], g.grain[r][first:last]
+    number, road, built = rows[NUMBER][first:last], rows[ALONG][first:last], rows[BUILT][first:last]
+    parcel_row((r, first), (other, patch), p, number, road)
+    has_town = k.town < np.float32(1e6)
+    if has_town:
+        for c in range(built.size):
+            built[c] = ramp(patch[c] - other[c] + np.float32(0.25) * grain[c], k.town, np.float32(2))
+        roof_row((r, first), grain, road, rows[ROOFS][first:last])
+    farm[:] = np.float32(0)
+    colour_row(number, palette, (farm[0][first:last], farm[1][first:last], farm[2][first:last]))
+    for i in range(3):
+        out = farm[i][first:last]
+        blend_row(road, palette[ROAD, i], np.float32(0.5), out)
+        if has_town:
+            town_row(built, rows[ROOFS][first:last], palette[TOWN, i], out)
+    return True
+
+
+@kernel
+def plant_row(g: Ground, r: int, w: Weights, k: Cover, rows: Float) -> None:
+    """Shares of rock, trees, streams, farmland and bare ground, and the grain of everything, in their scratch rows."""
+    dem, slope, south, hollow, stream, patch = g.dem[r], g.slope[r], g.south[r], g.hollow[r], g.stream[r], g.patch[r]
+    other, grain, shady, height, high = g.other[r], g.grain[r], rows[SHADY], rows[HEIGHT], rows[HIGH]
+    rocky, trees, green, river, valley = rows[ROCKY], rows[TREES], rows[GREEN], rows[STREAM], rows[VALLEY]
+    bare, tone, one = rows[BARE], rows[TONE], np.float32(1)
+    for c in range(shady.size):
+        shady[c] = south[c] / (slope[c] + np.float32(0.1))
+    for c in range(shady.size):
+        # height above the sea as plants and snow feel it
+        height[c] = dem[c] + np.float32(110) * patch[c] - np.float32(90) * k.pole * shady[c]
+    for c in range(shady.size):
+        high[c] = ramp(height[c], k.treeline_m - np.float32(130), np.float32(1 / 260))
+    for c in range(shady.size):
+        above = np.float32(0.85) * ramp(height[c], k.treeline_m + np.float32(250), np.float32(1 / 600))
+        rocky[c] = max(ramp(slope[c] + np.float32(0.12) * patch[c], k.steep, np.float32(3)), above)
+    for c in range(shady.size):
+        trees[c] = tree_score(shady[c], hollow[c], dem[c], stream[c], patch[c], w)
+    for c in range(shady.size):
+        trees[c] = ramp(trees[c], k.forest, k.per_forest) * (one - high[c]) * (one - rocky[c])
+    for c in range(shady.size):
+        green[c] = k.riparian * ramp(stream[c], k.stream - np.float32(2.5), np.float32(0.5)) * (one - rocky[c])
+    for c in range(shady.size):
+        even = ramp(slope[c], np.float32(0.5), np.float32(-3))
+        river[c] = k.river * ramp(stream[c], k.stream, np.float32(0.7)) * even
+    for c in range(shady.size):
+        level = ramp(slope[c], np.float32(0.28), np.float32(-8)) * (one - high[c])
+        valley[c] = ramp(valley_score(hollow[c], slope[c], patch[c], w), k.valley, k.per_valley) * level
+    for c in range(shady.size):
+        bare[c] = ramp(np.float32(0.16) * other[c] + np.float32(0.3) * patch[c], np.float32(-0.35), one)
+    for c in range(shady.size):
+        t = one + k.texture * np.float32(0.18) * grain[c]
         tone[c] = min(max(t, np.float32(0.4)), np.float32(1.8))
 
 
 @kernel
-def rock_row(g: Ground, r: int, k: Cover, height: Float, rock: Float, spare: Float) -> None:
-    """Share of bare rock: where it is steep, and far above the trees."""
-    slope, patch = g.slope[r], g.patch[r]
-    for c in range(rock.size):
-        rock[c] = slope[c] + np.float32(0.12) * patch[c]
-    ramp_row(rock, k.steep, np.float32(3), rock)
-    ramp_row(height, k.treeline_m + np.float32(250), np.float32(1 / 600), spare)
-    for c in range(rock.size):
-        rock[c] = max(rock[c], np.float32(0.85) * spare[c])
+def water_row(g: Ground, r: int, w: Weights, k: Cover, rows: Float) -> None:
+    """Share of sea, of all water (level ground in a hollow, or at height zero) and of snow.
 
-
-@kernel
-def water_row(g: Ground, r: int, k: Cover, lake: Float, sea: Float, spare: Float) -> None:
-    """Share of water, lakes and sea, and of sea: level ground in a hollow, or at height zero."""
-    dem, slope, hollow = g.dem[r], g.slope[r], g.hollow[r]
+    Snow is of the season by score, for good above its line; less under trees and on walls, none on water.
+    """
+    dem, slope, hollow, patch = g.dem[r], g.slope[r], g.hollow[r], g.patch[r]
+    sea, wet, white = rows[SALT], rows[WET], rows[WHITE]
+    height, shady, trees, one = rows[HEIGHT], rows[SHADY], rows[TREES], np.float32(1)
     for c in range(sea.size):
-        sea[c] = min(max(np.float32(2) - np.float32(4) * abs(dem[c]), np.float32(0)), np.float32(1))
-        sea[c] *= min(max(np.float32(2) - np.float32(100) * slope[c], np.float32(0)), np.float32(1))
-    ramp_row(hollow, k.lake, k.per_lake, lake)
-    ramp_row(slope, np.float32(0.012), np.float32(-150), spare)
+        sea[c] = ramp(abs(dem[c]), np.float32(0.5), np.float32(-4)) * ramp(slope[c], np.float32(0.02), np.float32(-100))
     for c in range(sea.size):
-        lake[c] = max(lake[c] * spare[c] * k.has_lake, sea[c])
-
-
-@kernel
-def snow_row(g: Ground, r: int, k: Cover, score_row: Float, rows: tuple[Float, Float, Float], white: Float) -> None:
-    """Share of snow: of the season by score, for good above its line; less under trees and on walls."""
-    height, trees, spare = rows
-    slope = g.slope[r]
-    for c in range(white.size):
-        spare[c] = height[c] - np.float32(250) * slope[c]
-    ramp_row(spare, k.snowline_m - np.float32(90), np.float32(1 / 180), white)
-    if k.has_snow > np.float32(0):
-        ramp_row(score_row, k.snow, k.per_snow, spare)
-        for c in range(white.size):
-            white[c] = max(white[c], spare[c])
-    ramp_row(slope, np.float32(0.9), np.float32(1.6), spare)
-    dim_row(white, spare)
-    for c in range(white.size):
-        white[c] *= np.float32(1) - np.float32(0.65) * trees[c]
-
-
-@kernel
-def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, valley: Float, farm: Float) -> None:
-    """Albedo of fields, roads and towns, shape (3, column), where there is valley floor."""
-    k, p = place
-    for c in range(valley.size):
-        if valley[c] <= np.float32(0.01):
-            for i in range(3):
-                farm[i, c] = np.float32(0)
-            continue
-        patch, other, grain = g.patch[r, c], g.other[r, c], g.grain[r, c]
-        number, road = parcel(r, c, p.bend_px * other, patch, p)
-        field = FIELDS + (number & 15)
-        lightness = np.float32(0.85) + np.float32(0.3 / 15) * np.float32(number >> 4)
-        built = ramp(patch - other + np.float32(0.25) * grain, k.town, np.float32(2))
-        town = town_tone(r, c, grain, road) if built > np.float32(0) else np.float32(1)
-        for i in range(3):
-            f = palette[field, i] * lightness
-            f += np.float32(0.5) * road * (palette[ROAD, i] - f)
-            farm[i, c] = f + built * (palette[TOWN, i] * town - f)
+        lake = ramp(hollow[c], k.lake, k.per_lake) * ramp(slope[c], np.float32(0.012), np.float32(-150))
+        wet[c] = max(lake, sea[c])
+    for c in range(sea.size):
+        lasting = ramp(height[c] - np.float32(250) * slope[c], k.snowline_m - np.float32(90), np.float32(1 / 180))
+        season = ramp(snow_score(dem[c], slope[c], shady[c], patch[c], w), k.snow, k.per_snow)
+        white[c] = max(lasting, season)
+    for c in range(sea.size):
+        wall = ramp(slope[c], np.float32(0.9), np.float32(1.6))
+        white[c] *= (one - wall) * (one - np.float32(0.65) * trees[c]) * (one - wet[c])
 
 
 @kernel
@@ -237,62 +271,47 @@ def illuminate(g: Ground, sun: Sun, sunshine: Float, out: Float) -> None:
 
 
 @kernel
-def air_row(a: Float, light: Float, haze: Number, thin: Number, veil: Float) -> None:
-    """Albedo becomes radiance, in place: times light, plus haze, behind thin cloud of opacity thin x veil."""
-    if thin > np.float32(0):
-        for c in range(a.size):
-            a[c] = a[c] * light[c] * (np.float32(1) - veil[c]) + haze + thin * veil[c]
-    else:
-        for c in range(a.size):
-            a[c] = a[c] * light[c] + haze
+def claim(left: Float, upper: Float, lower: Float) -> None:
+    """Two covers, one upon the other, take their shares of the light that is left; all in place."""
+    for c in range(left.size):
+        above = upper[c] * left[c]
+        rest = left[c] - above
+        below = lower[c] * rest
+        upper[c], lower[c] = above, below
+        left[c] = rest - below
 
 
 @kernel
-def plant_row(g: Ground, r: int, weights: Weights, k: Cover, rows: Float) -> None:
-    """Shares of everything but water, snow and farms, in their scratch rows."""
-    slope, spare = g.slope[r], rows[SPARE]
-    height, high, rock, trees, valley = rows[HEIGHT], rows[HIGH], rows[ROCKY], rows[TREES], rows[VALLEY]
-    green, river = rows[GREEN], rows[STREAM]
-    zone_row(g, r, k, height, spare)
-    score_row(g, r, weights, (trees, valley, rows[SNOWY]))
-    ramp_row(height, k.treeline_m - np.float32(130), np.float32(1 / 260), high)
-    rock_row(g, r, k, height, rock, spare)
-    ramp_row(trees, k.forest, k.per_forest, trees)
-    dim_row(trees, high)
-    dim_row(trees, rock)
-    ramp_row(g.stream[r], k.stream - np.float32(2.5), np.float32(0.5), green)
-    dim_row(green, rock)
-    ramp_row(g.stream[r], k.stream, np.float32(0.7), river)
-    ramp_row(slope, np.float32(0.5), np.float32(-3), spare)
-    for c in range(spare.size):
-        green[c] *= k.riparian
-        river[c] *= k.river * spare[c]
-    ramp_row(valley, k.valley, k.per_valley, valley)
-    dim_row(valley, high)
-    ramp_row(slope, np.float32(0.28), np.float32(-8), spare)
-    for c in range(spare.size):
-        valley[c] *= spare[c]
-    tone_row(g, r, k, rows[BARE], rows[TONE])
+def share_light(rows: Float) -> None:
+    """Shares of cover become light that falls on each cover, what is left on open land."""
+    left, tone, wet = rows[LIGHT], rows[TONE], rows[WET]
+    for c in range(left.size):
+        # water has no slope
+        left[c] += wet[c] * (np.float32(1) - left[c])
+    claim(left, rows[WHITE], rows[SALT])
+    claim(left, wet, rows[STREAM])
+    for c in range(left.size):
+        left[c] *= tone[c]
+    claim(left, rows[VALLEY], rows[GREEN])
+    claim(left, rows[ROCKY], rows[TREES])
+    claim(left, rows[HIGH], rows[BARE])
 
 
 @kernel
-def lay_covers(a: Float, rows: Float, palette: Float, band: int, farm: Float) -> None:
-    """Albedo of a row in one band: one cover upon the other."""
-    bare, layer, tone, spare = rows[BARE], rows[LAYER], rows[TONE], rows[SPARE]
-    for c in range(a.size):
-        a[c] = palette[OPEN, band] + bare[c] * (palette[GROUND, band] - palette[OPEN, band])
-        spare[c] = palette[ROCK, band] * layer[c]
-    lay_row(a, rows[HIGH], palette[ALPINE, band])
-    lay_row(a, rows[TREES], palette[FOREST, band])
-    mix_row(a, rows[ROCKY], spare)
-    lay_row(a, rows[GREEN], palette[RIPARIAN, band])
-    mix_row(a, rows[VALLEY], farm)
-    for c in range(a.size):
-        a[c] *= tone[c]
-    lay_row(a, rows[STREAM], palette[RIVER, band])
-    lay_row(a, rows[WET], palette[WATER, band])
-    lay_row(a, rows[SALT], palette[SEA, band])
-    lay_row(a, rows[WHITE], palette[SNOW, band])
+def shine(rows: Float, palette: Float, band: int, haze: Number, out: Float) -> None:
+    """Radiance of a row in one band: light on each cover times its albedo, and haze."""
+    a, b, d, e = rows[WHITE], rows[SALT], rows[WET], rows[STREAM]
+    pa, pb, pd, pe = palette[SNOW, band], palette[SEA, band], palette[WATER, band], palette[RIVER, band]
+    for c in range(out.size):
+        out[c] = haze + pa * a[c] + pb * b[c] + pd * d[c] + pe * e[c]
+    a, b, d = rows[GREEN], rows[ROCKY], rows[TREES]
+    pa, pb, pd = palette[RIPARIAN, band], palette[ROCK, band], palette[FOREST, band]
+    for c in range(out.size):
+        out[c] += pa * a[c] + pb * b[c] + pd * d[c]
+    a, b, d = rows[HIGH], rows[BARE], rows[LIGHT]
+    pa, pb, pd = palette[ALPINE, band], palette[GROUND, band], palette[OPEN, band]
+    for c in range(out.size):
+        out[c] += pa * a[c] + pb * b[c] + pd * d[c]
 
 
 @kernel
@@ -312,23 +331,25 @@ def paint(
     weights, k, parcels, sun = place
     palette, strata, haze, thin = tables
     width = radiance.shape[2]
-    rows, farm = np.ones((16, width), np.float32), np.empty((3, width), np.float32)
-    even = np.ones(width, np.float32)
+    rows, farm = np.ones((ROWS, width), np.float32), np.empty((3, width), np.float32)
     for r in range(radiance.shape[1]):
+        veil = sky[1][r % sky[1].shape[0]]
         plant_row(g, r, weights, k, rows)
-        water_row(g, r, k, rows[WET], rows[SALT], rows[SPARE])
-        snow_row(g, r, k, rows[SNOWY], (rows[HEIGHT], rows[TREES], rows[SPARE]), rows[WHITE])
-        dim_row(rows[WHITE], rows[WET])
-        farm_row(g, r, (k, parcels), palette, rows[VALLEY], farm)
-        if k.strata > np.float32(0):
-            for c in range(width):
-                at = int(abs(g.dem[r, c]) * k.strata_per_m + np.float32(0.8) * g.other[r, c] + np.float32(64))
-                rows[LAYER, c] = np.float32(1) + k.strata * strata[at & 255]
+        water_row(g, r, weights, k, rows)
+        has_farm = farm_row(g, r, (k, parcels), palette, (rows, farm))
         light_row(g, r, sun, sky[0][r % sky[0].shape[0]], rows[LIGHT])
-        mix_row(rows[LIGHT], rows[WET], even)
+        share_light(rows)
+        if k.strata > np.float32(0):
+            layer_row(g.dem[r], g.other[r], k, strata, rows[ROCKY])
         for band in range(3):
-            lay_covers(radiance[band, r], rows, palette, band, farm[band])
-            air_row(radiance[band, r], rows[LIGHT], haze[band], thin[band], sky[1][r % sky[1].shape[0]])
+            out = radiance[band, r]
+            shine(rows, palette, band, haze[band], out)
+            if has_farm:
+                for c in range(width):
+                    out[c] += rows[VALLEY, c] * farm[band, c]
+            if thin[band] > np.float32(0):
+                for c in range(width):
+                    out[c] += veil[c] * (haze[band] + thin[band] - out[c])
 
 
 @kernel

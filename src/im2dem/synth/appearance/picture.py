@@ -26,15 +26,15 @@ def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> values.Ground:
     shape = (dem.shape[0], dem.shape[1])
     slope, south, east, hollow, stream, patch, other, grain = spare("ground", 8, *shape)
     geometry.slope_and_north(dem, np.float32(1 / gsd_m), slope, south, east)
-    geometry.box_mean(dem, int(rng.integers(8, 28)), hollow)
-    np.subtract(hollow, dem, out=hollow)
-    hollow /= np.float32(hollow[::4, ::4].std() + 0.3)
+    scratch, half, fine = spare("half", 3, shape[0] // 2, shape[1] // 2)
+    geometry.hollows(dem, int(rng.integers(2, 7)), hollow)
     coarse = noise("patch", shape, rng.uniform(1.0, 5.0), rng)
     geometry.enlarge(coarse, patch)
-    geometry.enlarge(noise("smooth", shape, rng.uniform(1.5, 5.0), rng, rng.uniform(1, 1.8)), other)
+    # its waves are long: a sixteenth of the pixels is enough
+    geometry.enlarge(noise("smooth", shape, rng.uniform(1.5, 5.0), rng, stretch=rng.uniform(1, 1.8), step=4), fine)
+    geometry.enlarge(fine, other)
     tile, row, col = place("grain", shape, rng)
     grain[...] = tile[row : row + shape[0], col : col + shape[1]]
-    scratch, half = spare("half", 2, *coarse.shape)
     geometry.drainage(dem, coarse * np.float32(0.03 * gsd_m), scratch, half)
     geometry.enlarge(half, stream)
     return values.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
@@ -148,7 +148,7 @@ def _cover(
         rng.uniform(0.55, 1.1), look.treeline_m, look.snowline_m, stream, rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
         1.5 - 3.0 * look.town_share if look.town_share > 0 else 1e9, look.texture,
         0.12 * rng.random() * aridity if aridity > 0.3 else 0.0, 1 / rng.uniform(2, 12),
-        look.water_share > 0, look.snow_share > 0, 1.0 if look.latitude_deg >= 0 else -1.0,
+        1.0 if look.latitude_deg >= 0 else -1.0,
     )  # fmt: skip
     return values.Cover(*map(np.float32, numbers))
 
@@ -188,7 +188,7 @@ def _radiance(ground: values.Ground, gsd_m: float, look: Appearance, rng: np.ran
     white = np.array(REFLECTANCE["cloud"], dtype=np.float32)[bands]
     veil, thin = np.zeros((1, shape[1]), np.float32), np.zeros(3, np.float32)
     if look.veil > 0:
-        veil = _enlarged(noise("patch", shape, 5.0, rng, 1.5), shape)
+        veil = _enlarged(noise("patch", shape, 5.0, rng, stretch=1.5), shape)
         veil = np.clip(np.float32(look.veil) * (np.float32(0.6) + np.float32(0.4) * veil), 0, 0.7)
         thin = white * np.float32(0.8)
     if look.kind == "composite":  # many suns, whose shadows average out

@@ -44,24 +44,33 @@ def bank(name: str) -> Float:
 
 @kernel
 def read_bank(bank_tile: Float, at: NDArray[np.float64], out: Float) -> None:
-    """Bilinear reading of a periodic tile: `at` holds row0, col0 and the steps per output row and column."""
-    mask = bank_tile.shape[0] - 1
-    rc, cc = np.float32(at[3]), np.float32(at[5])
+    """Bilinear reading of a periodic tile: `at` holds row0, col0 and the steps per output row and column.
+
+    Coordinates are counted in 65,536ths of a pixel, whose overflow is a multiple of the tile's side.
+    """
+    mask, part = np.uint32(bank_tile.shape[0] - 1), np.float32(1 / 65536)
+    dy, dx = np.int64(at[3] * 65536), np.int64(at[5] * 65536)
+    width = bank_tile.shape[1]
+    flat = bank_tile.ravel()
     for r in range(out.shape[0]):
-        y0 = np.float32(at[0] + r * at[2])
-        x0 = np.float32(at[1] + r * at[4])
+        y0 = np.int64((at[0] + r * at[2]) * 65536)
+        x0 = np.int64((at[1] + r * at[4]) * 65536)
         for c in range(out.shape[1]):
-            y, x = y0 + rc * np.float32(c), x0 + cc * np.float32(c)
-            iy, ix = int(y), int(x)
-            fy, fx = y - np.float32(iy), x - np.float32(ix)
-            a, b, i, j = iy & mask, (iy + 1) & mask, ix & mask, (ix + 1) & mask
-            top = bank_tile[a, i] + fx * (bank_tile[a, j] - bank_tile[a, i])
-            bottom = bank_tile[b, i] + fx * (bank_tile[b, j] - bank_tile[b, i])
-            out[r, c] = top + fy * (bottom - top)
+            y, x = y0 + dy * c, x0 + dx * c
+            fy, fx = np.float32(y & 65535) * part, np.float32(x & 65535) * part
+            a, i = (y >> 16) & mask, (x >> 16) & mask
+            top, bottom = a * width, ((a + 1) & mask) * width
+            j = (i + 1) & mask
+            p, q = flat[top + i], flat[bottom + i]
+            p += fx * (flat[top + j] - p)
+            q += fx * (flat[bottom + j] - q)
+            out[r, c] = p + fy * (q - p)
 
 
-def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Generator, stretch: float = 1.0) -> Float:
-    """A random piece of a bank at half the resolution of the picture: shape (rows // 2, cols // 2).
+def noise(
+    name: str, shape: tuple[int, int], scale: float, rng: np.random.Generator, *, stretch: float = 1.0, step: int = 2
+) -> Float:
+    """A random piece of a bank, coarser than the picture: shape (rows // step, cols // step).
 
     Valid until the thread's next call with this name.
 
@@ -75,13 +84,14 @@ def noise(name: str, shape: tuple[int, int], scale: float, rng: np.random.Genera
         Pixels of the picture per pixel of the bank.
     stretch
         How much longer the features are along one (random) direction.
+    step
+        Pixels of the picture per pixel of the piece.
     """
     u = rng.random(4).tolist()
-    angle, step = 2 * np.pi * u[0], 2.0 / scale
-    c, s = math.cos(angle) * step, math.sin(angle) * step
-    # far from zero, so that all coordinates are positive and truncation is floor
-    at = np.array([16384 + BANK_PX * u[1], 16384 + BANK_PX * u[2], c / stretch, s / stretch, -s, c])
-    out = spare(name, shape[0] // 2, shape[1] // 2)
+    angle, along = 2 * np.pi * u[0], step / scale
+    c, s = math.cos(angle) * along, math.sin(angle) * along
+    at = np.array([BANK_PX * u[1], BANK_PX * u[2], c / stretch, s / stretch, -s, c])
+    out = spare(name, shape[0] // step, shape[1] // step)
     read_bank(bank(name)[int(u[3] * MEMBERS)], at, out)
     return out
 

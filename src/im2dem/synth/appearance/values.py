@@ -66,8 +66,6 @@ class Cover(NamedTuple):
     texture: Number
     strata: Number
     strata_per_m: Number
-    has_lake: Number
-    has_snow: Number
     pole: Number
 
 
