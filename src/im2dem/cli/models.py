@@ -52,9 +52,7 @@ def export(
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "Apache-2.0",
     weights: Annotated[str, typer.Option(help="best or last.")] = "best",
     guide: Annotated[bool, typer.Option(help="Keep the input for known heights, where the net has one.")] = True,
-    half: Annotated[
-        bool, typer.Option("--half", help="Store weights of a relief net in 16 bits.")
-    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store weights of a relief net in 16 bits.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the folder.")] = False,
 ) -> None:
     """Make model.onnx and its card of a training run; refuses when ONNX and torch differ."""
