@@ -21,13 +21,7 @@ FEWER = {"runs gone on with": 6, "training sets": 15, "data of the prototype": 2
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-# Readers whose mends are proposed and not in yet.
-OPEN = ("recipes", "runs gone on with")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(strict=True) if name in OPEN else ()) for name in DOORS]
-)
+@pytest.mark.parametrize("name", DOORS)
 def test_damaged_files_are_read_or_refused_in_a_sentence(name, tmp_path):
     door = DOORS[name]
     for package in door.needs:

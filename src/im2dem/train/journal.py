@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,7 +85,7 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / RECIPE
-            if path.exists() and not _agrees(json.loads(path.read_text()), json.loads(text)):
+            if path.exists() and _is_other(path, text):
                 raise OutputError(f"{folder} holds a run of another recipe; give another folder, or remove it")
             path.write_text(text)
             require_space(folder / CHECKPOINT, ROOM_BYTES)
@@ -105,8 +106,8 @@ class Journal:
         for name in ("log.csv", "validation.csv") if self.is_writer else ():
             path = self.folder / name
             if path.exists():
-                head, *lines = path.read_text().splitlines()
-                kept = [line for line in lines if float(line.split(",", 1)[0]) <= step]
+                head, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or ["step"]
+                kept = [line for line in lines if _step_of(line) <= step]
                 part = path.with_name(path.name + ".part")
                 part.write_text("\n".join([head, *kept]) + "\n")
                 publish(part, path)
@@ -164,11 +165,28 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Path]]:
         The folder holds no run.
     """
     try:
-        recipe = json.loads((folder / RECIPE).read_text())
-        files = json.loads((folder / DATA).read_text()) if (folder / DATA).exists() else []
-    except (OSError, ValueError) as error:
+        recipe = dict(json.loads((folder / RECIPE).read_text(encoding="utf-8")))
+        told = json.loads((folder / DATA).read_text(encoding="utf-8")) if (folder / DATA).exists() else []
+        files = [Path(f) for f in told]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{folder} holds no run of `im2dem train` to go on with: {error}") from error
-    return recipe, [Path(f) for f in files]
+    return recipe, files
+
+
+def _is_other(path: Path, text: str) -> bool:
+    """Whether a file holds another recipe than this one, or none that can be read."""
+    try:
+        return not _agrees(json.loads(path.read_text(encoding="utf-8")), json.loads(text))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return True
+
+
+def _step_of(line: str) -> float:
+    """The step that a line of a log begins with; infinite where it is torn, so that the line goes."""
+    try:
+        return float(line.split(",", 1)[0])
+    except ValueError:
+        return math.inf
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

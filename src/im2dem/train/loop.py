@@ -168,8 +168,13 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 def load_run(path: Path, device: torch.device, accelerator: Accelerator | None = None) -> Run:
     """A run from its checkpoint file."""
     state = read_checkpoint(path, device)
-    run = Run(recipe_from_dict(state["recipe"]), device, accelerator)
-    run.restore(state)
+    try:
+        run = Run(recipe_from_dict(state["recipe"]), device, accelerator)
+        run.restore(state)
+    except Im2DemError:
+        raise
+    except Exception as error:  # torch raises what it likes where sizes, names and types are not those of the nets
+        raise UsageError(f"{path} does not fit the nets of its recipe: {error}") from error
     return run
 
 

@@ -145,14 +145,15 @@ def read_table(path: Path, overrides: dict[str, str] | None = None) -> dict[str,
         The file, or a value of `overrides`, is not TOML.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
         for key, value in (overrides or {}).items():
             *parents, last = key.split(".")
             here = table
             for parent in parents:
                 here = here.setdefault(parent, {})
             here[last] = tomllib.loads(f"v = {value}")["v"]
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    # Overrides may name a key below one that holds a value.
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"the recipe {path} cannot be read: {error}") from error
     return table
 
@@ -167,6 +168,8 @@ def recipe_from_dict(table: dict[str, Any]) -> Recipe:
 
 def complete(table: dict[str, Any]) -> dict[str, Any]:
     """The plain values of a recipe of any kind, the missing ones at their defaults."""
+    if not isinstance(table, dict):
+        raise UsageError(f"a recipe is a table of keys and values, not a {type(table).__name__}")
     kind = table.get("kind", "relief")
     if kind == "pix2pix":
         from .pix2pix.recipe import pix2pix_recipe
@@ -196,9 +199,9 @@ def fill_recipe(default: Any, table: dict[str, Any], prefix: str = "") -> Any:
         if key not in known:
             raise UsageError(f"unknown key {prefix}{key} in the recipe; known here: {', '.join(known)}")
         old = known[key]
-        if is_dataclass(old):
+        if is_dataclass(old) and isinstance(value, dict):
             changes[key] = fill_recipe(old, value, f"{prefix}{key}.")
-        elif isinstance(old, tuple):
+        elif isinstance(old, tuple) and isinstance(value, list | tuple):
             changes[key] = tuple(value)
         elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
             changes[key] = float(value)

@@ -134,7 +134,7 @@ class JobStore:
             if "locked" in str(error):
                 raise UsageError(f"{path.parent}: another im2dem serve has this folder; give one of its own") from error
             raise OutputError(f"{path}: cannot be opened ({error}); give another folder with --data") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise OutputError(f"{path}: damaged ({error}); move it away, then start again") from error
 
     def _prepare(self, path: Path) -> None:
@@ -166,8 +166,20 @@ class JobStore:
         )
 
     def all(self) -> list[Job]:
-        """Every job, oldest first."""
-        return [_job(row[0]) for row in self._db.execute("select body from jobs order by created, id")]
+        """Every job, oldest first.
+
+        Raises
+        ------
+        OutputError
+            The table is damaged.
+        """
+        try:
+            bodies = [row[0] for row in self._db.execute("select body from jobs order by created, id")]
+            return [_job(body) for body in bodies]
+        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise OutputError(
+                f"the table of jobs is damaged ({error}); move jobs.sqlite away, then start again"
+            ) from error
 
     def forget(self, job_id: str) -> None:
         """Strike a job out; a second time does nothing. Raises as `put`."""
