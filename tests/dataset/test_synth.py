@@ -83,6 +83,17 @@ def test_mostly_void_windows_are_left_out() -> None:
         assert np.isfinite(window).mean() > 0.8
 
 
+def test_halves_are_means_and_keep_voids() -> None:
+    dem = hills(101)
+    dem[10, 11] = np.nan
+    half = source(dem).halved
+    assert half.gsd_m == 60.0
+    assert half.dem.shape == (50, 50)
+    np.testing.assert_allclose(half.dem[3, 4], dem[6:8, 8:10].mean(), rtol=1e-6)
+    assert np.isnan(half.dem[5, 5])
+    assert np.isnan(half.dem).sum() == 1
+
+
 def test_the_range_of_pixel_sizes_is_kept() -> None:
     options = SynthOptions(size_px=32, gsd_range_m=(25.0, 50.0))
     land = source(hills())

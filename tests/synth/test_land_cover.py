@@ -68,6 +68,45 @@ def test_slope_is_that_of_numpy() -> None:
     np.testing.assert_allclose(slope, np.hypot(dx, dy), atol=1e-4)
 
 
+@pytest.mark.parametrize("radius", [2, 5])
+def test_hollows_are_like_those_of_a_full_mean(radius: int) -> None:
+    dem = hills(96, 120)
+    out = np.empty_like(dem)
+    geometry.hollows(dem, radius, out)
+    depth = ndimage.uniform_filter(dem.astype(np.float64), 8 * radius + 4) - dem
+    inner = np.s_[24:-24, 24:-24]
+    # the mean has a quarter of the resolution and lies half a pixel beside SciPy's, whose box is even
+    assert np.corrcoef(out[inner].ravel(), depth[inner].ravel())[0, 1] > 0.98
+    # the deviation is counted on a sixteenth of the pixels, and 0.3 m are added to it
+    assert out.std() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 47), (7, 30)])
+def test_transpose_moments_and_thinning_are_those_of_numpy(shape: tuple[int, int]) -> None:
+    field = (hills(*shape) + 3000).astype(np.float32)
+    out = np.empty(shape[::-1], np.float32)
+    geometry.transpose(field, out)
+    np.testing.assert_array_equal(out, field.T)
+    assert geometry.moments(field) == pytest.approx((field.mean(dtype=np.float64), field.std(dtype=np.float64)))
+    small = np.empty((-(-shape[0] // 4), -(-shape[1] // 4)), np.float32)
+    geometry.thin(field, small, 4)
+    np.testing.assert_array_equal(small, field[::4, ::4])
+
+
+def test_every_cell_passes_on_what_it_gathered() -> None:
+    # five cells: 0 -> 1 -> 3 <- 2, 3 -> 4
+    area = np.array([4, 4, 8, 4, 4], np.float32)
+    geometry.gather(np.array([1, 3, 3, 4, -1], np.int32), area)
+    assert area.tolist() == [4, 8, 8, 20, 24]
+
+
+def test_logarithm_is_close() -> None:
+    x = np.geomspace(1, 1e6, 4001).astype(np.float32)
+    out = x.copy()
+    geometry.logarithm(out, out.view(np.int32))
+    assert np.abs(out - np.log2(x)).max() < 0.01
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (65, 47)])
 def test_enlarging_keeps_an_even_slope(shape: tuple[int, int]) -> None:
     coarse = np.add.outer(3.0 * np.arange(shape[0] // 2), 5.0 * np.arange(shape[1] // 2)).astype(np.float32)

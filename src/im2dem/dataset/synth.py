@@ -155,8 +155,10 @@ def cut_window(
 
 def _is_wanted(thinned: NDArray[np.float32], least_relief_m: float, rng: np.random.Generator) -> bool:
     """Whether a window is worth a chip: not with voids; of the plains one in ten is, of the open sea nearly none."""
-    deviation = float(thinned.std())
-    if not np.isfinite(deviation):
+    from im2dem.synth.appearance.geometry import moments
+
+    mean, deviation = moments(thinned)
+    if not np.isfinite(mean):
         valid = thinned[np.isfinite(thinned)]
         if valid.size < (1 - 2 * MOST_VOID) * thinned.size:
             return False

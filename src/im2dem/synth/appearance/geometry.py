@@ -52,6 +52,29 @@ def transpose(field: Float, out: Float) -> None:
 
 
 @kernel
+def moments(field: Float) -> tuple[float, float]:
+    """Mean and standard deviation; the mean is NaN where a value is, the deviation then anything."""
+    one, two = 0.0, 0.0
+    start = float(field[0, 0])
+    for r in range(field.shape[0]):
+        for c in range(field.shape[1]):
+            # near zero first, or squares of high plateaus would swallow their relief
+            d = float(field[r, c]) - start
+            one += d
+            two += d * d
+    mean = one / field.size
+    return start + mean, np.sqrt(max(two / field.size - mean * mean, 0.0))
+
+
+@kernel
+def thin(field: Float, out: Float, step: int) -> None:
+    """Every `step`-th pixel of every `step`-th row."""
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[r, c] = field[r * step, c * step]
+
+
+@kernel
 def slope_and_north(dem: Float, per_m: np.float32, slope: Float, south: Float, east: Float) -> None:
     """Rise over run, and its parts towards south and east; one-sided at the edges."""
     h, w = dem.shape

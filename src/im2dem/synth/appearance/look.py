@@ -150,7 +150,8 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
     """
     if latitude_deg is None or not math.isfinite(latitude_deg):
         latitude_deg = float(rng.choice((-1.0, 1.0)) * rng.triangular(0, 38, 66))
-    u = rng.random
+    # one call for all shares of chance: a call costs more than a number
+    u = iter(rng.random(16).tolist()).__next__
     kind: Kind = ("satellite", "composite", "aerial")[bisect((0.66, 0.86), u())]
     bands: Bands = ("true", "infrared", "shortwave")[bisect((0.9, 0.98), u())]
     country = _draw_country(latitude_deg, rng)

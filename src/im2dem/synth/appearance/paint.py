@@ -73,11 +73,11 @@ def score(g: Ground, w: Weights, out: Float) -> None:
 
 
 @kernel
-def scramble(a: int, b: int) -> int:
-    """A number 0..255 that looks random, the same for the same pair."""
-    n = (a * 374761393 + b * 668265263) & 0xFFFFFFFF
-    n = ((n ^ (n >> 13)) * 1274126177) & 0xFFFFFFFF
-    return (n ^ (n >> 16)) & 255
+def scramble(a: np.int32, b: np.int32) -> np.int32:
+    """A number 0..255 that looks random, the same for the same pair; all in 32 bits, for wide vectors."""
+    n = np.uint32(np.uint32(a) * np.uint32(374761393) + np.uint32(b) * np.uint32(668265263))
+    n = np.uint32((n ^ np.uint32(n >> np.uint32(13))) * np.uint32(1274126177))
+    return np.int32((n ^ np.uint32(n >> np.uint32(16))) & np.uint32(255))
 
 
 @kernel
@@ -93,23 +93,27 @@ def parcel_row(at: tuple[int, int], fields: tuple[Float, Float], p: Parcels, num
         second = region[c] > np.float32(0.2)
         cos, sin = (p.cos_two if second else p.cos_one), (p.sin_two if second else p.sin_one)
         u, v = (y * cos + x * sin) * p.per_long_px, (x * cos - y * sin) * p.per_short_px
-        iu, iv = int(np.floor(u)), int(np.floor(v))
-        fu, fv = u - np.float32(iu), v - np.float32(iv)
+        fu, fv = np.floor(u), np.floor(v)
+        iu, iv = np.int32(fu), np.int32(fv)
+        fu, fv = u - fu, v - fv
         block = scramble(iu, iv)
         # a block is cut along, across or both ways, or stays whole
-        a = int(fu * np.float32(1 + (block & 3)))
-        b = int(fv * np.float32(1 + ((block >> 2) & 1)))
+        a = np.int32(fu * np.float32(np.int32(1 + (block & 3))))
+        b = np.int32(fv * np.float32(np.int32(1 + ((block >> 2) & 1))))
+        part = np.int32(block * 8 + a + (3 if second else 0))
         road[c] = np.float32(1) if min(fu, fv) < p.road else np.float32(0)
-        number[c] = np.float32(scramble(block * 8 + a + (3 if second else 0), iu + b * 977))
+        number[c] = np.float32(scramble(part, np.int32(iu + b * 977)))
 
 
 @kernel
 def roof_row(at: tuple[int, int], tone: Float, road: Float, out: Float) -> None:
     """Brightness of roofs and yards, by blocks of a pixel or two."""
     r, c0 = at
+    row, pair = np.int32(r), np.int32(r >> 1)
     for c in range(out.size):
-        roof = np.float32(scramble(r, c + c0)) * np.float32(1 / 255)
-        block = np.float32(scramble(r >> 1, ((c + c0) >> 1) + 7)) * np.float32(1 / 255)
+        at_c = np.int32(c + c0)
+        roof = np.float32(scramble(row, at_c)) * np.float32(1 / 255)
+        block = np.float32(scramble(pair, np.int32((at_c >> 1) + 7))) * np.float32(1 / 255)
         light = np.float32(0.62) + np.float32(0.45) * block + np.float32(0.38) * roof * roof * roof
         out[c] = (light + np.float32(0.1) * tone[c]) * (np.float32(1) - np.float32(0.25) * road[c])
 

@@ -46,6 +46,12 @@ def _enlarged(coarse: Float, shape: tuple[int, int]) -> Float:
     return out
 
 
+def _transposed(field: Float) -> Float:
+    out = np.empty((field.shape[1], field.shape[0]), np.float32)
+    geometry.transpose(field, out)
+    return out
+
+
 def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_deg: float) -> Float:
     """Share of sunlight that the terrain towards the sun lets through, 0 to 1, shape of `dem`."""
     azimuth = math.radians(sun_azimuth_deg)
@@ -53,14 +59,14 @@ def cast_shadow(dem: Float, gsd_m: float, sun_azimuth_deg: float, sun_elevation_
     across = abs(dcol) > abs(drow)
     if across:
         drow, dcol = dcol, drow
-        dem = np.ascontiguousarray(dem.T)
+        dem = _transposed(dem)
     dcol, length = dcol / abs(drow), 1.0 / abs(drow)
     drop = gsd_m * math.tan(math.radians(sun_elevation_deg)) * length
     out = np.empty(dem.shape, np.float32)
     # three quarters of a pixel's climb of penumbra keep the edge from being a staircase
     soft = np.float32(max(0.75 * drop / length, 1e-3))
     geometry.sunlit(dem, np.float32(drow), np.float32(dcol), np.float32(drop), soft, out)
-    return np.ascontiguousarray(out.T) if across else out
+    return _transposed(out) if across else out
 
 
 def _sun(look: Appearance) -> values.Sun:
@@ -155,10 +161,11 @@ def _cover(
 
 def _weights(ground: values.Ground, look: Appearance, rng: np.random.Generator) -> values.Weights:
     by = look.cover_by_relief
+    middle_m, deviation_m = geometry.moments(ground.dem)
     numbers = (
-        ground.dem.mean(), 1 / (float(ground.dem.std()) + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
+        middle_m, 1 / (deviation_m + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
         by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.1, 0.6), by * 0.15,
-        rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (float(ground.slope.mean()) + 0.02), 0.3 * (1.2 - by),
+        rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (geometry.moments(ground.slope)[0] + 0.02), 0.3 * (1.2 - by),
     )  # fmt: skip
     return values.Weights(*map(np.float32, numbers))
 
@@ -176,12 +183,18 @@ def _parcels(gsd_m: float, rng: np.random.Generator) -> values.Parcels:
 def _radiance(ground: values.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
     """Light that leaves the land and the air above it, as reflectance, shape (3, row, col)."""
     shape = (ground.dem.shape[0], ground.dem.shape[1])
-    thinned = values.Ground(*(np.ascontiguousarray(field[::THIN, ::THIN]) for field in ground))
+    small = spare("thinned", 9, -(-shape[0] // THIN), -(-shape[1] // THIN))
+    for field, out in zip(ground, small, strict=True):
+        geometry.thin(field, out, THIN)
+    thinned = values.Ground(*small)
     weights = _weights(thinned, look, rng)
     scores = np.empty((3, *thinned.dem.shape), np.float32)
     paint.score(thinned, weights, scores)
     cover = _cover(
-        (scores[0], scores[1], scores[2], thinned.hollow), max(0.0, 1 - float(thinned.slope.mean()) / 0.08), look, rng
+        (scores[0], scores[1], scores[2], thinned.hollow),
+        max(0.0, 1 - geometry.moments(thinned.slope)[0] / 0.08),
+        look,
+        rng,
     )
     bands = list(BAND_ORDER[look.bands])
     haze = np.array((0.5, 0.75, 1.35, 0.25, 0.1), dtype=np.float32)[bands] * np.float32(look.haze)
