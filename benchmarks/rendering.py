@@ -40,14 +40,11 @@ STATISTICS = ("red", "green", "blue", "contrast", "r-g", "g-b", "spectrum", "sun
 # Run in its own process, so that another revision's code can be timed by the same lines.
 TIMED = """
 import sys, time, pickle, numpy as np
-from im2dem.dataset.synth import DemSource, SynthOptions, draw_relief
-from im2dem.synth.appearance import draw_appearance, render
+from im2dem.dataset.synth import DemSource, SynthOptions, render_chip
 sources = [DemSource(*s) for s in pickle.load(open(sys.argv[1], "rb"))]
 options = SynthOptions()
 def chip(i):
-    rng = np.random.default_rng([9, i])
-    source, dem, gsd_m = draw_relief(sources, options, rng)
-    render(np.nan_to_num(dem), gsd_m, draw_appearance(rng), rng)
+    render_chip(sources, options, np.random.default_rng([9, i]))
 for i in range(40):
     chip(i)
 print("ready", flush=True)
@@ -97,7 +94,7 @@ def speed(sources: Sequence[DemSource], before: str | None, rounds: int) -> list
             archive = subprocess.run(["git", "archive", before, "src"], cwd=ROOT, capture_output=True, check=True)
             subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
             now.append(start(folder / "src", pickled))
-        times = np.array([[ask(p, (100, 20)[i]) for i, p in enumerate(now)] for _ in range(rounds)])
+        times = np.array([[ask(p, 100) for p in now] for _ in range(rounds)])
         for process in now:
             process.communicate()
     seconds = times.mean(axis=0)

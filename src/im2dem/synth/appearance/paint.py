@@ -124,7 +124,7 @@ def colour_row(number: Float, palette: Float, out: tuple[Float, Float, Float]) -
     red, green, blue = out
     last, a, b, d = np.float32(-1), np.float32(0), np.float32(0), np.float32(0)
     for c in range(number.size):
-        # reading a table pixel by pixel costs more than all arithmetic, and parcels are wide
+        # parcels are wide: the table is read once for each
         if number[c] != last:
             last = number[c]
             n = int(last)
