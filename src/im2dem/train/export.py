@@ -33,6 +33,7 @@ LIMITS = (
     "Learned from 8 to 240 m a pixel, mostly Landsat pictures of Japan under a low sun, and rendered pictures.",
     "Without the sun's direction relief may come out inverted, above all under a sun from the north or in flat light.",
     "Clouds, snow fields and false colour mislead it; on water and plains it may invent low relief.",
+    "Bare rock and desert: details may be right while the large forms are not (Zion, Utah).",
 )
 
 
