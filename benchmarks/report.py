@@ -32,6 +32,7 @@ TITLES = {
     "export": "Exports",
     "page": "The page",
     "fuzz": "Damaged files",
+    "server": "The server",
     "terrain": "Artificial terrain",
     "colour": "Pictures of heights",
     "colour-test": "Pictures of heights, test split",

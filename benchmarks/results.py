@@ -28,6 +28,7 @@ import memory
 import page
 import poisson
 import report
+import serving
 import speed
 import terrain
 import throughput
@@ -61,6 +62,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "fuzz": fuzz_readers.run,
     "terrain": terrain.run,
     "throughput": throughput.run,
+    "server": serving.run,
     "colour": colouring.run,
     "colour-test": colouring.release,
 }
