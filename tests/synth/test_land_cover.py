@@ -22,6 +22,7 @@ from im2dem.synth.appearance import (
     draw_appearance,
     geometry,
     light,
+    picture,
     render,
     treeline_m,
     with_sun,
@@ -270,6 +271,42 @@ def test_suns_are_of_their_hemisphere_and_countries_of_their_latitude() -> None:
     kinds = [a.kind for a in north + south]
     assert min(kinds.count("satellite"), kinds.count("aerial"), kinds.count("composite")) > 40
     assert not any(a.cloud_share for a in north if a.kind == "composite")
+
+
+def test_coarse_pictures_are_mostly_composites_with_little_shading() -> None:
+    rng = np.random.default_rng(0)
+    fine = [draw_appearance(rng, 40.0, 30.0) for _ in range(200)]
+    coarse = [draw_appearance(rng, 40.0, 200.0) for _ in range(200)]
+    composites = [a for a in coarse if a.kind == "composite"]
+    assert len(composites) > 120
+    assert max(a.shading for a in composites) <= 0.12
+    assert min(a.shading for a in fine) >= 0.15
+    # single dates exist at any pixel size, lit as ever
+    assert min(a.shading for a in coarse if a.kind == "satellite") >= 0.7
+
+
+def test_trees_keep_to_the_heights_more_often_than_not_and_most_in_dry_country() -> None:
+    ground = picture.survey(hills(), GSD_M, np.random.default_rng(0))
+
+    def height_counts(country: str) -> np.ndarray:
+        look = replace(CLEAN, country=country, cover_by_relief=1.0)
+        return np.array([picture._weights(ground, look, np.random.default_rng(seed)).by_height for seed in range(400)])
+
+    moist, dry = height_counts("temperate_summer"), height_counts("arid")
+    assert 0.6 < (moist > 0).mean() < (dry > 0).mean() < 1
+    assert 0.2 < dry.mean() - moist.mean() < 0.5
+
+
+def test_rock_of_a_dry_country_lies_in_layers() -> None:
+    # an even steep slope has rock everywhere; what changes along it changes with the height alone
+    dem = slope_up(0.0, 4000.0)
+    spreads = []
+    for country in ("red_desert", "temperate_summer"):
+        look = replace(CLEAN, country=country, shading=0.0, forest_share=0.0, treeline_m=9000.0, snowline_m=9000.0)
+        pictures = [colours(look, dem, seed).astype(float) for seed in range(12)]
+        rows = [p.mean(axis=(0, 2)) for p in pictures]
+        spreads.append(np.median([r.std() / r.mean() for r in rows]))
+    assert spreads[0] > 1.5 * spreads[1]
 
 
 def test_every_country_names_covers_that_exist() -> None:

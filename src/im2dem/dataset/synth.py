@@ -293,7 +293,7 @@ def render_chip(
     from im2dem.synth.appearance import render
 
     source, dem, gsd_m = draw_relief(sources, options, rng)
-    look = draw_appearance(rng, _draw_latitude(source.latitude_deg, rng))
+    look = draw_appearance(rng, _draw_latitude(source.latitude_deg, rng), gsd_m)
     whole = dem if np.isfinite(dem.min()) else fill_voids(dem)
     rgb = render(whole, gsd_m, look, rng)
     # many suns are no sun

@@ -20,6 +20,7 @@ from im2dem.runtime.session import Condition
 
 from .guide import draw_guides
 from .recipe import Augment, Recipe
+from .recolour import recolour
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,9 @@ class Sampler:
         )
         table = _exposure(low, high, r.augment, rng)
         image, relief, valid = _resize(rgb, table, dem, turn, r.crop_px)
+        # only a recipe that asks for it draws this number, so that older runs resume as they began
+        if r.augment.recolour > 0 and rng.random() < r.augment.recolour:
+            image = recolour(image[None], relief[None], valid[None], rng)[0]
         image = _lens(image, r.augment, rng)
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
         relief = relief / (SLOPE_UNIT * gsd_m)

@@ -30,6 +30,8 @@ class Augment:
         The same for pixel size and latitude.
     grey
         Picture turned to one channel.
+    recolour
+        Picture covered with other land on the same relief, see `recolour.py`.
     crop_stretch
         Stretch by the crop's own percentiles instead of its scene's.
     gain, gamma
@@ -49,6 +51,7 @@ class Augment:
     hide_gsd: float = 0.2
     hide_latitude: float = 0.5
     grey: float = 0.12
+    recolour: float = 0.0
     crop_stretch: float = 0.4
     gain: float = 0.15
     gamma: float = 0.25

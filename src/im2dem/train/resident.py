@@ -24,6 +24,7 @@ from im2dem.dataset.chips import DEM_STEP_M, VOID, Chips
 from .batches import Batch, Turn, crop_percentiles, place
 from .guide import draw_guides
 from .recipe import Recipe
+from .recolour import recolour
 from .windows import Windows, cut_windows
 
 # A window is this much wider than a crop, so that crops can zoom out and lie anywhere.
@@ -92,7 +93,7 @@ class ResidentSampler:
         only = next(iter(self.windows)) if len(self.windows) == 1 else None
         samples = [self._draw(only or kind, rng) for kind in kinds]
         image, relief, valid, gsd_m = self._crop(samples)
-        image = self._photograph(image, valid, samples, rng)
+        image = self._photograph(image, relief, valid, samples, rng)
         amount = valid.sum((1, 2, 3), keepdim=True).clamp_min(1)
         image = image * valid + (image * valid).sum((2, 3), keepdim=True) / amount * (1 - valid)
         relief = relief / (SLOPE_UNIT * gsd_m.view(-1, 1, 1, 1))
@@ -151,7 +152,9 @@ class ResidentSampler:
         gsd_m = self._tensor(np.array([s.gsd_m for s in samples], np.float32))
         return crops[:, :3], crops[:, 3:4], (crops[:, 4:5] > 0.99).float(), gsd_m
 
-    def _photograph(self, image: Tensor, valid: Tensor, samples: Sequence[Sample], rng: np.random.Generator) -> Tensor:
+    def _photograph(
+        self, image: Tensor, relief: Tensor, valid: Tensor, samples: Sequence[Sample], rng: np.random.Generator
+    ) -> Tensor:
         """Stretch to [0, 1] as the reader does, with another sensor's gain, gamma, haze, blur and noise."""
         a, n = self.recipe.augment, len(samples)
         low = self._tensor(np.stack([s.low for s in samples]))[:, :, None, None]
@@ -170,6 +173,9 @@ class ResidentSampler:
         image = image ** self._tensor(np.exp(rng.normal(0, a.gamma, (n, 1, 1, 1))))
         veil = self._tensor(rng.uniform(0, a.haze, (n, 1, 1, 1)) * (rng.random((n, 1, 1, 1)) < 0.4))
         image = image * (1 - veil) + veil
+        if a.recolour > 0:
+            other = self._tensor(rng.random((n, 1, 1, 1)) < a.recolour)
+            image = torch.lerp(image, recolour(image, relief, valid, rng), other)
         grey = self._tensor(rng.random((n, 1, 1, 1)) < a.grey)
         image = image * (1 - grey) + image.mean(1, keepdim=True) * grey
         sigma = rng.uniform(0.4, 1.2, n)

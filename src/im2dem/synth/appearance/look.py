@@ -21,6 +21,8 @@ Bands = Literal["true", "infrared", "shortwave"]
 # Order of the bands in `covers.REFLECTANCE` that the picture's red, green and blue show.
 BAND_ORDER: dict[str, tuple[int, int, int]] = {"true": (0, 1, 2), "infrared": (3, 0, 1), "shortwave": (4, 3, 0)}
 LOWEST_SUN_DEG = 12.0
+# From this pixel size on, pictures are mostly yearly composites, in which little shading is left.
+COARSE_M = 100.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def _draw_country(latitude_deg: float, rng: np.random.Generator) -> str:
     return next(name for name, until in zip(COUNTRIES, accumulate(weights), strict=True) if left <= until)
 
 
-def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None) -> Appearance:
+def draw_appearance(
+    rng: np.random.Generator, latitude_deg: float | None = None, gsd_m: float | None = None
+) -> Appearance:
     """A random appearance, as varied as the pictures people have.
 
     Parameters
@@ -147,18 +151,22 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         All chance.
     latitude_deg
         Of the land; None draws one of either hemisphere.
+    gsd_m
+        Pixel size on the ground, metres; None: below 100.
     """
     if latitude_deg is None or not math.isfinite(latitude_deg):
         latitude_deg = float(rng.choice((-1.0, 1.0)) * rng.triangular(0, 38, 66))
     # one call for all shares of chance: a call costs more than a number
     u = iter(rng.random(16).tolist()).__next__
-    kind: Kind = ("satellite", "composite", "aerial")[bisect((0.66, 0.86), u())]
+    is_coarse = gsd_m is not None and gsd_m > COARSE_M
+    kind: Kind = ("satellite", "composite", "aerial")[bisect((0.25, 1.0) if is_coarse else (0.66, 0.86), u())]
     bands: Bands = ("true", "infrared", "shortwave")[bisect((0.9, 0.98), u())]
     country = _draw_country(latitude_deg, rng)
     land = COUNTRIES[country]
     azimuth, elevation = _draw_sun(latitude_deg, kind, rng)
     composite = kind == "composite"
     trees = max(treeline_m(latitude_deg) + rng.normal(0, 250), 0.0)
+    shading = ((0.0, 0.12) if is_coarse else (0.15, 0.6)) if composite else (0.7, 1.1)
     winter = country in ("temperate_winter", "bare", "alpine") and u() < 0.22
     return Appearance(
         sun_azimuth_deg=azimuth,
@@ -167,7 +175,7 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         kind=kind,
         bands="true" if kind != "satellite" else bands,
         latitude_deg=latitude_deg,
-        shading=float(rng.uniform(0.15, 0.6) if composite else rng.uniform(0.7, 1.1)),
+        shading=float(rng.uniform(*shading)),
         diffuse=float(rng.uniform(0.25, 0.5) if composite else rng.uniform(0.08, 0.35)),
         texture=float(rng.uniform(0.15, 1.0)),
         cover_by_relief=float(rng.uniform(0.35, 1.0)),
@@ -185,7 +193,7 @@ def draw_appearance(rng: np.random.Generator, latitude_deg: float | None = None)
         blur_px=float(rng.uniform(0.0, 0.8)),
         noise=float(rng.gamma(1.2, 0.006)),
         gamma=float(rng.uniform(0.7, 1.35)),
-        gain=float(np.exp(rng.normal(np.log(3.4), 0.45))) if u() < 0.72 else 0.0,
+        gain=float(np.exp(rng.normal(np.log(2.2 if is_coarse and composite else 3.4), 0.45))) if u() < 0.72 else 0.0,
         jpeg_quality=int(rng.integers(55, 96)) if u() < 0.12 else 0,
     )
 

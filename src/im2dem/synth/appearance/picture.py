@@ -19,6 +19,8 @@ Float = NDArray[np.float32]
 LEAST_PX = 16
 # Shares are counted on every fourth pixel of every fourth row.
 THIN = 4
+# Layers of rock differ by up to so much from their mean in the driest country, as sandstones, limestones and shales do.
+STRATA = 0.45
 
 
 def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> values.Ground:
@@ -141,6 +143,8 @@ def _cover(
     """
     trees, valleys, snow, hollows = scores
     aridity = COUNTRIES[look.country].aridity
+    # where little grows, gentler slopes are bare rock too
+    bareness = 1 - 0.6 * aridity
     stream = math.log2(look.river_from_px) if look.river_from_px > 0 else 99.0
     # a plain is nearly all farmed, whatever share of a valley would be
     farmed = (
@@ -151,9 +155,10 @@ def _cover(
         *_ends(valleys, min(farmed, 0.95), 0.06),
         *_ends(snow, look.snow_share, 0.1),
         *_ends(hollows, look.water_share, 0.02),
-        rng.uniform(0.55, 1.1), look.treeline_m, look.snowline_m, stream, rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
+        rng.uniform(0.55, 1.1) * bareness, look.treeline_m, look.snowline_m, stream,
+        rng.uniform(0.3, 1.0), rng.uniform(0, 0.8),
         1.5 - 3.0 * look.town_share if look.town_share > 0 else 1e9, look.texture,
-        0.12 * rng.random() * aridity if aridity > 0.3 else 0.0, 1 / rng.uniform(2, 12),
+        STRATA * rng.random() ** 2 * aridity if aridity > 0.3 else 0.0, 1 / rng.uniform(2, 12),
         1.0 if look.latitude_deg >= 0 else -1.0,
     )  # fmt: skip
     return values.Cover(*map(np.float32, numbers))
@@ -161,10 +166,12 @@ def _cover(
 
 def _weights(ground: values.Ground, look: Appearance, rng: np.random.Generator) -> values.Weights:
     by = look.cover_by_relief
+    # trees stand above the fields where people live, and more so where only the heights have rain
+    dryness = COUNTRIES[look.country].aridity
     middle_m, deviation_m = geometry.moments(ground.dem)
     numbers = (
         middle_m, 1 / (deviation_m + 1.0), 1.0 if look.latitude_deg >= 0 else -1.0,
-        by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.1, 0.6), by * 0.15,
+        by * rng.normal(0.4, 0.4), by * rng.normal(0.5, 0.5), by * rng.normal(0.4 + 0.4 * dryness, 0.5), by * 0.15,
         rng.uniform(0.25, 0.9) * (1.3 - by), 1 / (geometry.moments(ground.slope)[0] + 0.02), 0.3 * (1.2 - by),
     )  # fmt: skip
     return values.Weights(*map(np.float32, numbers))
