@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -27,7 +28,7 @@ for number in range(first, first + count):
         time.sleep(30)
     word = "fault" if number in (5, 6) else "read"
     print(json.dumps({"word": word, "where": f"io/a.py:3 ValueError: {number}"}), flush=True)
-print(json.dumps({"growth_mb": 1.5}), flush=True)
+print(json.dumps({"growth_mb": 1.5, "creep_kb": 0.5}), flush=True)
 """
 
 
@@ -43,7 +44,7 @@ def test_processes_that_die_are_counted_and_followed_by_others(tmp_path, monkeyp
         "more than 180 s by the clock": (4, 1),
         "io/a.py:3 ValueError": (5, 2),
     }
-    assert tally.growth_mb == 1.5
+    assert (tally.growth_mb, tally.creep_kb) == (1.5, 0.5)
     assert "input 2: status -11" in capfd.readouterr().err
 
 
@@ -63,7 +64,7 @@ def test_one_fault_misses_the_bar():
     told = json.dumps([getattr(block, "rows", block) for block in outcome.blocks])
     assert '"b", "io/a.py:3 ValueError", "7", "1"' in told
     assert "onnx not installed" in told
-    bad.growth_mb = 33.0
+    bad.creep_kb = 2.1
     assert not fuzz_readers.describe({"a": good, "b": bad}, ()).bars[2].met
 
 
@@ -76,3 +77,15 @@ def test_a_real_child_sends_its_inputs(tmp_path):
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     assert [m["at"] for m in messages if "at" in m] == [3, 4, 5, 6, 7]
     assert sum("word" in m for m in messages) == 5
+
+
+def test_a_leak_is_told_from_a_piece_that_is_kept_once():
+    samples = np.full(350, 10**8)
+    once = samples.copy()
+    once[140:] += 48 * 10**6
+    # 4 kB for each of 20 inputs between two samples
+    leak = samples + 80_000 * np.arange(350)
+    assert fuzz_readers.growth_of(once, 20) == {"growth_mb": 48.0, "creep_kb": 0.0}
+    told = fuzz_readers.growth_of(leak, 20)
+    assert told["creep_kb"] == pytest.approx(4.0)
+    assert told["growth_mb"] == pytest.approx(0.08 * 210)
