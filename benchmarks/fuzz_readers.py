@@ -151,9 +151,9 @@ def describe(tallies: dict[str, Tally], left_out: tuple[str, ...]) -> Outcome:
         f"Bytes, fields, lengths, words, JSON values and members of archives of whole small files are changed, cut, "
         f"mixed and made huge (seed {SEED}). Every door has its own process; an input may take {LONGEST_S:g} s of the "
         f"processor and {ROOM_BYTES / 2**30:g} GB. A fault is anything but a success or an `Im2demError`. Creep is "
-        f"the growth of the process's memory an input, median over {PARTS} parts of the run after its first fifth: what "
-        f"a leak would do. Growth is that between the second and the last fifth; one strange input that makes a library "
-        f"load a table, or the allocator keep a piece, is seen here alone."
+        f"the growth of the process's memory an input, median over {PARTS} parts of the run after its first fifth: "
+        f"what a leak would do. Growth is that between the second and the last fifth; one strange input that makes a "
+        f"library load a table, or the allocator keep a piece, is seen here alone."
     )
     blocks: list[str | Table] = [Table(caption, columns, tuple(rows))]
     places = [
