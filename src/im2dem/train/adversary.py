@@ -11,6 +11,7 @@ from .batches import Batch
 from .discriminator import PatchGAN, adversarial_gradient_weight, hinge_losses
 from .losses import AMPLITUDE_FLOOR, normalise
 from .placing import placed
+from .reliefnet import ReliefParts
 
 LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
@@ -37,13 +38,13 @@ class Adversary:
         self.judge = placed(PatchGAN(3 + 1, base=BASE), device)
         self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
-    def pull(self, parts: tuple[Tensor, Tensor, Tensor], batch: Batch, loss: Tensor, last_weight: Tensor) -> Tensor:
+    def pull(self, parts: ReliefParts, batch: Batch, loss: Tensor, last_weight: Tensor) -> Tensor:
         """What the generator adds to its loss."""
         made, truth = _judged(parts, batch)
         generator = hinge_losses(self.judge(batch.image, truth), self.judge(batch.image, made)).generator
         return self.share * adversarial_gradient_weight(loss, generator, last_weight) * generator
 
-    def learn(self, parts: tuple[Tensor, Tensor, Tensor], batch: Batch) -> Tensor:
+    def learn(self, parts: ReliefParts, batch: Batch) -> Tensor:
         """One step of the judge; its loss."""
         made, truth = _judged(parts, batch)
         real, fake = self.judge(batch.image, truth), self.judge(batch.image, made.detach())
@@ -63,8 +64,8 @@ class Adversary:
         self.optimiser.load_state_dict(state["optimiser"])
 
 
-def _judged(parts: tuple[Tensor, Tensor, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-    shape, log_amplitude, _ = parts
+def _judged(parts: ReliefParts, batch: Batch) -> tuple[Tensor, Tensor]:
+    shape, log_amplitude = parts.shape, parts.log_amplitude
     truth, spread = normalise(batch.target, batch.valid, AMPLITUDE_FLOOR)
     made = shape * log_amplitude.exp()[:, :, None, None] / spread[:, None, None, None]
     return made * batch.valid, truth * batch.valid

@@ -26,7 +26,7 @@ PARITY_TOLERANCE = 1e-4
 # share of its standard deviation, of log sigma as it is.
 HALF_TOLERANCE = 1e-2
 
-IMAGENET = "first weights of the encoder: EfficientNet-Lite0 on ImageNet (Apache-2.0)"
+IMAGENET = "first weights of the encoder: EfficientNet-Lite{size} on ImageNet (Apache-2.0)"
 
 LIMITS = (
     "One picture fixes the shape of relief, hardly its height: heights are relative, their amplitude is a guess.",
@@ -157,7 +157,7 @@ def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, t
     sha256, sources, difference = made
     recipe, best = run.recipe, run.best
     if recipe.network.encoder != "plain":
-        sources = (*sources, IMAGENET)
+        sources = (*sources, IMAGENET.format(size=run.recipe.network.lite))
     return ModelCard(
         name=name,
         version=__version__,

@@ -24,7 +24,7 @@ from .journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from .losses import relief_loss
 from .placing import placed
 from .recipe import Recipe, recipe_from_dict
-from .reliefnet import ReliefNet
+from .reliefnet import ReliefNet, ReliefParts
 from .resident import ResidentSampler
 from .validate import Validator
 
@@ -50,7 +50,7 @@ class Parts(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor, condition: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, condition: Tensor, guide: Tensor | None) -> ReliefParts:
         return self.net.parts(image, condition, guide)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +12,7 @@ from im2dem.core.scaling import SLOPE_UNIT
 
 from .batches import Batch
 from .recipe import LossWeights
+from .reliefnet import RIDGE_SPANS_PX, ReliefParts
 
 # One metre on a 10 m pixel in slope units: below this, log-amplitudes are not told apart.
 AMPLITUDE_FLOOR = 1e-3
@@ -60,15 +63,41 @@ def slopes(relief: Tensor) -> Tensor:
     return torch.cat([along_x, along_y], dim=1)
 
 
+def ridge_lines(relief: Tensor, valid: Tensor) -> Tensor:
+    """How far pixels stand above (ridges, towards 1) or below (valleys, towards -1) the land about them.
+
+    Parameters
+    ----------
+    relief, valid
+        (n, 1, h, w), any unit; 1 where there is truth.
+
+    Returns
+    -------
+    (n, 2, h, w), one channel for each side of `RIDGE_SPANS_PX`.
+
+    Source
+    ------
+    The topographic position index of Weiss (2001), ESRI user conference: height less the mean of the neighbourhood,
+    here over its standard deviation in the chip and bent to -1..1.
+    """
+    channels = []
+    for side in RIDGE_SPANS_PX:
+        pool = partial(F.avg_pool2d, kernel_size=side, stride=1, padding=side // 2, count_include_pad=False)
+        above = (relief - pool(relief * valid) / pool(valid).clamp_min(1e-3)) * valid
+        spread = masked_mean(above**2, valid).sqrt().clamp_min(1e-6)[:, None, None, None]
+        channels.append(torch.tanh(above / spread))
+    return torch.cat(channels, dim=1)
+
+
 def relief_loss(
-    parts: tuple[Tensor, Tensor, Tensor], batch: Batch, weights: LossWeights, relief_floor_m: float
+    parts: ReliefParts, batch: Batch, weights: LossWeights, relief_floor_m: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The training loss and its terms.
 
     Parameters
     ----------
     parts
-        Shape, log-amplitude and log b of `ReliefNet.parts`.
+        Of `ReliefNet.parts`.
     batch
         Truth in slope units; with a guide, what is judged is the net's own part.
     weights
@@ -76,7 +105,7 @@ def relief_loss(
     relief_floor_m
         Chips count std / (std + this) where the shape is judged.
     """
-    shape_raw, log_amplitude, log_b = parts
+    shape_raw, log_amplitude, log_b, lines = parts
     valid = batch.valid
     shape, own_spread = normalise(shape_raw, valid, 1e-3)
     relief = batch.target
@@ -117,5 +146,8 @@ def relief_loss(
         "laplace": laplace_term,
         "slope": slope_term,
     }
+    if lines.shape[1]:
+        off = (lines - ridge_lines(relief, valid)).abs().mean(1, keepdim=True)
+        terms["ridges"] = (weight * masked_mean(off, valid)).mean()
     total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     return total, {name: term.detach() for name, term in terms.items()}

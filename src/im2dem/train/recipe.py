@@ -64,7 +64,10 @@ class Augment:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of `losses.relief_loss`, and of the PatchGAN's (`adversarial`, 0: no discriminator)."""
+    """Weights of the terms of `losses.relief_loss`, and of the PatchGAN's (`adversarial`, 0: no discriminator).
+
+    `ridges` counts for nets with `network.ridges` alone.
+    """
 
     shape: float = 1.0
     gradient: float = 0.5
@@ -73,6 +76,7 @@ class LossWeights:
     laplace: float = 0.1
     slope: float = 0.1
     guided: float = 1.0
+    ridges: float = 0.2
     adversarial: float = 0.0
 
 

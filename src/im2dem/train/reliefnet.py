@@ -16,7 +16,7 @@ Ronneberger et al. (2015), U-Net, arXiv:1505.04597. Perez et al. (2018), FiLM, a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from im2dem.core.errors import UsageError
 
-from .lite0 import Lite0Encoder
+from .lite0 import LiteEncoder
 
 CONDITION_SIZE = 8
 IMAGE_MEAN = 0.4
@@ -35,6 +35,9 @@ STRIDE = 32
 GUIDE_CHANNELS = 4
 # Relief of a tile is of the order of a quarter of a slope unit: its channels are brought to the size of the others.
 GUIDE_GAIN = (4.0, 1.0, 4.0, 1.0)
+# Sides of the squares against whose mean a pixel is a ridge or a valley, see `losses.ridge_lines`.
+RIDGE_SPANS_PX = (9, 33)
+RIDGES = ("ridges.weight", "ridges.bias")
 # Zeros beyond the edge tell a net where it is in the crop, and it learns blobs at edges instead of relief.
 PADDING: Final = "replicate"
 
@@ -56,7 +59,11 @@ class ReliefNetConfig:
     guide
         Whether the net also takes heights that are known: a coarse height model, or points (see `guide.py`).
     frozen
-        So many of the seven stages of EfficientNet-Lite0 keep their ImageNet weights, see `Lite0Encoder`.
+        So many of the seven stages of EfficientNet-Lite keep their ImageNet weights, see `LiteEncoder`.
+    lite
+        Which EfficientNet-Lite "lite0" and "joint" take: 0 (the shipped one) or 2 (larger).
+    ridges
+        Whether the net must also tell ridges from valleys while it is trained; what it exports is the same without.
     """
 
     encoder: str = "plain"
@@ -64,6 +71,29 @@ class ReliefNetConfig:
     embedding: int = 64
     guide: bool = False
     frozen: int = 0
+    lite: int = 0
+    ridges: bool = False
+
+
+class ReliefParts(NamedTuple):
+    """What the net predicts, before it is put together.
+
+    Attributes
+    ----------
+    shape
+        (n, 1, h, w), mean 0.
+    log_amplitude
+        (n, 1), of the shape.
+    log_b
+        (n, 1, h, w), log of the Laplace scale over the amplitude.
+    ridges
+        (n, 2, h, w), as `losses.ridge_lines`; (n, 0, h, w) for a net that is not asked for them.
+    """
+
+    shape: Tensor
+    log_amplitude: Tensor
+    log_b: Tensor
+    ridges: Tensor
 
 
 # Where the morning satellites see the sun when nobody says: south-east, north-east south of the equator.
@@ -143,7 +173,7 @@ class JointEncoder(PlainEncoder):
 
     def __init__(self, config: ReliefNetConfig, cues: int) -> None:
         super().__init__(config.widths, config.embedding, cues)
-        self.imagenet = Lite0Encoder(padding=PADDING, frozen=config.frozen)
+        self.imagenet = LiteEncoder(padding=PADDING, frozen=config.frozen, size=config.lite)
         *shallow, last, coarsest = self.imagenet.channels
         if len(config.widths) != len(shallow) + 1:
             raise UsageError(
@@ -183,20 +213,23 @@ class ReliefNet(nn.Module):
         levels = range(len(widths) - 2, -1, -1)
         self.ups = nn.ModuleList(Block(widths[i + 1] + skips[i], widths[i], embedding) for i in levels)
         self.head = nn.Conv2d(widths[0], 2, 3, 1, 1, padding_mode=PADDING)
+        self.ridges = (
+            nn.Conv2d(widths[0], len(RIDGE_SPANS_PX), 3, 1, 1, padding_mode=PADDING) if self.config.ridges else None
+        )
         self.amplitude = nn.Sequential(nn.Linear(skips[-1] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
-    def _make_encoder(self, cues: int) -> PlainEncoder | Lite0Encoder:
+    def _make_encoder(self, cues: int) -> PlainEncoder | LiteEncoder:
         config = self.config
         if config.encoder == "plain":
             return PlainEncoder(config.widths, config.embedding, cues)
         if config.encoder == "joint":
             return JointEncoder(config, cues)
         if config.encoder == "lite0":
-            return Lite0Encoder(frozen=config.frozen)
+            return LiteEncoder(frozen=config.frozen, size=config.lite)
         raise UsageError(f"network.encoder is {config.encoder!r}; it is 'plain', 'lite0' or 'joint'")
 
-    def parts(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Shape (n, 1, h, w) of mean 0, its log-amplitude (n, 1), and log of b / amplitude, of the size of `shape`."""
+    def parts(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> ReliefParts:
+        """What `forward` puts together."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
         cues = slope_cue(image, condition)
@@ -210,12 +243,15 @@ class ReliefNet(nn.Module):
             x = up(torch.cat([x, skip], dim=1), c)
         out = F.interpolate(self.head(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
         shape, log_b = out[:, :1], out[:, 1:]
+        lines = out[:, :0]
+        if self.ridges is not None:
+            lines = F.interpolate(self.ridges(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
         shape = shape - shape.mean(dim=(2, 3), keepdim=True)
         log_amplitude = self.amplitude(torch.cat([pooled, c], dim=1)).float() + LOG_AMPLITUDE_START
-        return shape, log_amplitude, log_b.clamp(*LOG_B_RANGE)
+        return ReliefParts(shape, log_amplitude, log_b.clamp(*LOG_B_RANGE), lines)
 
     def forward(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> Tensor:
-        shape, log_amplitude, log_b = self.parts(image, condition, guide)
+        shape, log_amplitude, log_b, _ = self.parts(image, condition, guide)
         log_amplitude = log_amplitude[:, :, None, None]
         relief = shape * log_amplitude.exp()
         if guide is not None:
@@ -244,6 +280,9 @@ class ReliefNet(nn.Module):
             The sizes differ.
         """
         own = self.state_dict()
+        # lines that the other net was not asked for begin by chance; those that this one is not asked for are left out
+        weights = {name: value for name, value in weights.items() if self.ridges is not None or name not in RIDGES}
+        weights |= {name: own[name] for name in RIDGES if name in own and name not in weights}
         wider = {}
         if self.config.guide:
             wider["encoder.stem.weight"] = 0

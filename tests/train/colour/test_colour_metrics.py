@@ -17,7 +17,7 @@ from im2dem.train.colour.metrics import (  # noqa: E402
     perceptual_distance,
     score_pictures,
 )
-from im2dem.train.lite0 import Lite0Encoder  # noqa: E402
+from im2dem.train.lite0 import LiteEncoder  # noqa: E402
 
 pytestmark = pytest.mark.train
 SUN = (150.0, 35.0)
@@ -27,7 +27,7 @@ SUN = (150.0, 35.0)
 def features() -> Features:
     """Random weights: the formulas do not ask what the features mean."""
     torch.manual_seed(0)
-    return Features(Lite0Encoder(pretrained=False))
+    return Features(LiteEncoder(pretrained=False))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from im2dem.core.errors import GridMismatchError, UsageError
 from im2dem.core.terrain import hillshade
-from im2dem.train.lite0 import Lite0Encoder
+from im2dem.train.lite0 import LiteEncoder
 
 # As the ImageNet weights of Lite0 were trained: (value - 127) / 128.
 INPUT_MEAN, INPUT_STD = 127.0 / 255.0, 128.0 / 255.0
@@ -67,8 +67,8 @@ class Features:
         Encoder; default: with its ImageNet weights.
     """
 
-    def __init__(self, net: Lite0Encoder | None = None) -> None:
-        self.net = (net or Lite0Encoder()).eval().requires_grad_(False)
+    def __init__(self, net: LiteEncoder | None = None) -> None:
+        self.net = (net or LiteEncoder()).eval().requires_grad_(False)
 
     @torch.no_grad()
     def layers(self, pictures: Float) -> list[Tensor]:
