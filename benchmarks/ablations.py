@@ -26,9 +26,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no normal, slope terms": ("loss.normal=0.0", "loss.slope=0.0"),
     "with a PatchGAN": ("loss.adversarial=0.2",),
     "with a guide": ("network.guide=true",),
+    "ridge lines too": ("network.ridges=true",),
+    "other cover on the relief": ("augment.recolour=0.4",),
     "half the width": ("network.widths=[12,24,48,80]",),
     "ImageNet encoder": ("network.encoder='lite0'", "network.widths=[24,32,48,64,96]"),
     "both encoders": ("network.encoder='joint'", "network.frozen=3"),
+    "both, the larger Lite2": ("network.encoder='joint'", "network.frozen=3", "network.lite=2"),
 }
 EXPLAIN = (
     "One change each to the recipe `relief`, trained from scratch over the same {chips} chips of {crop} px, seed 0. r: "
