@@ -24,6 +24,7 @@ TITLES = {
     "poisson": "The Poisson system",
     "speed": "Speed",
     "throughput": "Throughput",
+    "release": "Beside the first release",
     "memory": "Memory",
     "exactness": "Exactness",
     "install": "Installing",

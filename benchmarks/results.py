@@ -27,6 +27,7 @@ import install
 import memory
 import page
 import poisson
+import releases
 import report
 import serving
 import speed
@@ -62,6 +63,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "fuzz": fuzz_readers.run,
     "terrain": terrain.run,
     "throughput": throughput.run,
+    "release": releases.run,
     "server": serving.run,
     "colour": colouring.run,
     "colour-test": colouring.release,
