@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -260,6 +261,25 @@ def test_dataset_synth_is_the_same_for_the_same_seed(im2dem, folder):
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
     assert im2dem("dataset", "synth", "--dem", "hills.tif", "-o", "d.npz", "--count", 0).code == 2
+
+
+def test_dataset_synth_makes_artificial_country(im2dem, folder):
+    words = ["dataset", "synth", "--recipe", "dunes", "--count", 2, "--size", 32, "--gsd", "5,20", "--seed", 3]
+    assert im2dem(*words, "-o", "a.npz").code == 0
+    assert im2dem(*words, "-o", "b.npz").code == 0
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes()
+    with np.load("a.npz") as pack:
+        assert json.loads(str(pack["provenance"]))["recipes"] == ["dunes"]
+        assert [name.split("-")[0] for name in pack["names"].tolist()] == ["dunes", "dunes"]
+        assert pack["dem"].std() > 0
+    unknown = im2dem("dataset", "synth", "--recipe", "dunes,moon", "-o", "c.npz")
+    assert unknown.code == 2
+    assert "'moon'" in unknown.err
+    assert "badlands" in unknown.err
+    nothing = im2dem("dataset", "synth", "-o", "c.npz")
+    assert nothing.code == 2
+    assert "--recipe" in nothing.err
+    assert not Path("c.npz").exists()
 
 
 # ---- nothing is replaced unless asked for ----

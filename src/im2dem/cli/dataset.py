@@ -27,15 +27,34 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 
 @app.command("synth")
 def synth(
-    dem: Annotated[list[Path], typer.Option("--dem", help="Height model, or a folder of them; may be repeated.")],
     out: Out,
+    dem: Annotated[
+        list[Path] | None, typer.Option("--dem", help="Height model, or a folder of them; may be repeated.")
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help="Artificial country instead, or as half of the chips beside --dem: recipes of `im2dem terrain`, or "
+            "all; may be repeated.",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(help="Number of chips.")] = 1000,
     size: Annotated[int, typer.Option(help="Side of a chip in pixels.")] = 256,
     gsd: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Range of pixel sizes, metres.")] = "8,240",
     seed: Annotated[int, typer.Option(help="Seed of all chance.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
 ) -> None:
-    """Render pairs from height models: pictures with exact labels, the same for the same seed; one .npz pack."""
+    """Render pairs from height models or artificial terrain: pictures with exact labels, the same for the same seed.
+
+    One .npz pack.
+    """
+    # compiled code takes a second to load: other commands need not wait for it
+    from im2dem.dataset.landscapes import choose_recipes, make_land_chips
+
+    if not dem and not recipe:
+        raise UsageError("nothing to render: give height models by --dem, recipes of artificial terrain by --recipe")
+    recipes = choose_recipes(recipe) if recipe else ()
     if count < 1 or size < 32:
         raise UsageError(f"--count of at least 1 and --size of at least 32 are wanted, got {count} and {size}")
     try:
@@ -43,12 +62,13 @@ def synth(
     except ValueError as error:
         raise UsageError(f"--gsd wants two numbers LOW,HIGH in metres, such as 10,60; got {gsd!r}") from error
     target = check_target(out, overwrite)
-    sources = [source for path in dem for source in find_dem_sources(path)]
+    sources = [source for path in dem or () for source in find_dem_sources(path)]
+    options = SynthOptions(count, size, seed, gsd_range_m=(low, high))
     with console.progress_bar() as progress:
-        chips = make_chips(
-            sources,
-            SynthOptions(count, size, seed, gsd_range_m=(low, high)),
-            lambda done, total: progress("rendering", done, total),
+        chips = (
+            make_land_chips(recipes, options, sources, progress)
+            if recipes
+            else make_chips(sources, options, lambda done, total: progress("rendering", done, total))
         )
     save_chips(target, chips)
     console.say(f"pack     {target}  ({len(chips)} rendered chips of {size} px)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from im2dem.core.errors import InputError, UsageError
 from im2dem.synth.appearance import Appearance, draw_appearance
 
 from .chips import Chips, quantise_heights
+from .resampling import resample
 
 MOST_RELIEF_M = 7900.0
 # A window with more void than this is not used; less is filled for the picture and stays void in the label.
@@ -139,7 +140,7 @@ def cut_window(
     window = source.dem[row : row + span, col : col + span]
     if not _is_wanted(window[:: max(span // 24, 1), :: max(span // 24, 1)], least_relief_m, rng):
         return None
-    out = _resample(source.dem, (row, col), span, size_px)
+    out = resample(source.dem, (row, col), span, size_px)
     # a minimum is NaN as soon as one height is: cheaper than asking each
     if np.isfinite(out.min()):
         return out
@@ -148,8 +149,8 @@ def cut_window(
         return None
     # what the filling reaches becomes void again, so that a flat one serves
     filled = np.where(valid, window, window[valid].mean()).astype(np.float32)
-    out = _resample(filled, (0, 0), span, size_px)
-    out[_resample(valid.astype(np.float32), (0, 0), span, size_px) < 0.99] = np.nan
+    out = resample(filled, (0, 0), span, size_px)
+    out[resample(valid.astype(np.float32), (0, 0), span, size_px) < 0.99] = np.nan
     return out
 
 
@@ -171,50 +172,6 @@ def fill_voids(dem: NDArray[np.float32]) -> NDArray[np.float32]:
     void = ~np.isfinite(dem)
     nearest = ndimage.distance_transform_edt(void, return_distances=False, return_indices=True)
     return np.asarray(dem[tuple(nearest)], dtype=np.float32)
-
-
-def _resample(source: NDArray[np.float32], corner: tuple[int, int], span: int, size_px: int) -> NDArray[np.float32]:
-    """A square window of the source, `span` pixels a side from `corner`, made `size_px` a side."""
-    from im2dem.synth.appearance.geometry import resample_rows, transpose
-    from im2dem.synth.appearance.workspace import spare
-
-    row, col = corner
-    if span == size_px:
-        return source[row : row + span, col : col + span].copy()
-    sums = _filter(span, size_px)
-    middle, turned = spare("middle", size_px, span), spare("turned", span, size_px)
-    out = np.empty((size_px, size_px), np.float32)
-    resample_rows(source, corner, span, sums, middle)
-    transpose(middle, turned)
-    resample_rows(turned, (0, 0), span, sums, out)
-    return out.T
-
-
-@lru_cache(1024)
-def _filter(span: int, size_px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """First source pixel and four weights of each output pixel: a tent where pixels are dropped, else Keys' cubic.
-
-    At most every other pixel is dropped (`DemSource.halved`), so that four are enough.
-
-    Source
-    ------
-    Keys (1981), IEEE Trans. ASSP 29, 1153-1160, eq. 15 with a = -1/2.
-    """
-    zoom = span / size_px
-    reach = zoom if zoom > 1 else 2.0
-    at = (np.arange(size_px) + 0.5) * zoom - 0.5
-    starts = np.floor(at - reach).astype(np.int64) + 1
-    offset = starts[:, None] + np.arange(4) - at[:, None]
-    x = np.abs(offset)
-    if zoom > 1:
-        weights = np.maximum(1 - x / zoom, 0)
-        weights /= weights.sum(axis=1, keepdims=True)
-        # sampled, a tent leans a little to one side or the other: upright again, or slopes would ripple
-        lean = (weights * offset).sum(axis=1, keepdims=True)
-        weights *= 1 - lean * (offset - lean) / ((weights * offset**2).sum(axis=1, keepdims=True) - lean**2)
-    else:
-        weights = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))
-    return starts, np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def draw_relief(
@@ -341,6 +298,13 @@ class RenderedStream:
         return render_chip(self.sources, self.options, rng)[0]
 
 
+class Turn(NamedTuple):
+    """Height models, and how many chips are cut from them before the next turn."""
+
+    sources: Sequence[DemSource]
+    chips: int
+
+
 def make_chips(
     sources: Sequence[DemSource], options: SynthOptions, progress: Callable[[int, int], None] | None = None
 ) -> Chips:
@@ -353,30 +317,56 @@ def make_chips(
     MissingDependencyError
         Numba is not installed.
     """
+    return make_chips_in_turns([Turn(sources, options.count)], options, progress)
+
+
+def make_chips_in_turns(
+    turns: Iterable[Turn], options: SynthOptions, progress: Callable[[int, int], None] | None = None
+) -> Chips:
+    """Rendered pairs from height models of which only one turn's are needed at a time.
+
+    Parameters
+    ----------
+    turns
+        Asked for one after the other; their numbers of chips add up to `options.count`.
+    options
+        As in `make_chips`.
+    progress
+        Called with (chips done, chips in all).
+
+    Raises
+    ------
+    InputError, MissingDependencyError
+        As `make_chips`.
+    """
     size = options.size_px
     rgb = np.empty((options.count, 3, size, size), dtype=np.uint8)
     dem = np.empty((options.count, size, size), dtype=np.int16)
     records = np.empty((4, options.count))
     names: list[str] = []
     looks: list[Appearance] = []
+    cut_from: dict[tuple[str, str], None] = {}
 
-    def one(i: int) -> tuple[str, Appearance]:
+    def one(sources: Sequence[DemSource], i: int) -> tuple[str, Appearance]:
         # a chip has its own seed, so that it does not matter which thread draws it
         chip, source, look = render_chip(sources, options, np.random.default_rng([options.seed, i]))
         rgb[i], dem[i], records[:, i] = chip.rgb, quantise_heights(chip.dem), chip[2:]
         return source.name, look
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, (name, look) in enumerate(pool.map(one, range(options.count))):
-            names.append(f"{name}/{i}")
-            looks.append(look)
-            if progress:
-                progress(i + 1, options.count)
-    used = {name.rsplit("/", 1)[0] for name in names}
+        for turn in turns:
+            first, used = len(looks), set[str]()
+            for name, look in pool.map(partial(one, turn.sources), range(first, first + turn.chips)):
+                used.add(name)
+                names.append(f"{name}/{len(names)}")
+                looks.append(look)
+                if progress:
+                    progress(len(looks), options.count)
+            cut_from |= dict.fromkeys((s.name, s.licence) for s in turn.sources if s.name in used)
     provenance = {
         "kind": "rendered",
         "seed": options.seed,
-        "sources": [{"name": s.name, "licence": s.licence} for s in sources if s.name in used],
+        "sources": [{"name": name, "licence": licence} for name, licence in cut_from],
         "appearance": _columns(looks),
     }
     return Chips(rgb, dem, records[0], records[1], records[2], records[3], tuple(names), provenance)
