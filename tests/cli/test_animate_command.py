@@ -75,6 +75,16 @@ def test_a_run(animate, run):
         assert np.abs(first - np.asarray(film.convert("RGB"))).mean() > 0.5
 
 
+def test_the_line_says_what_a_gif_of_a_run_holds(animate, run):
+    code, out, message = animate(run, "-o", "epochs.gif", "--size", 300)
+    assert (code, message) == (0, "")
+    with Image.open("epochs.gif") as film:
+        durations = [(film.seek(k), film.info["duration"])[1] for k in range(film.n_frames)]
+    # Three snapshots of half a second, the last of them held for three more.
+    assert durations == [500, 500, 2000]
+    assert "(3 frames, 3 s, " in out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from im2dem.core.errors import InputError, MissingDependencyError, UsageError
-from im2dem.export.animation import write_animation
+from im2dem.export.animation import Written, write_animation
 from im2dem.export.contact_sheet import Snapshot, draw_sheet
 from im2dem.export.renderer import Camera, lit_block, render
 
@@ -130,7 +130,7 @@ def frames(count=4, shape=(48, 64)):
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_gif_and_webp_repeat_with_all_their_frames(kind):
     sink = io.BytesIO()
-    assert write_animation(sink, frames(), kind, 0.125) == 4
+    assert write_animation(sink, frames(), kind, 0.125) == Written(4, 0.5)
     picture = Image.open(io.BytesIO(sink.getvalue()))
     assert (picture.n_frames, picture.size, picture.info.get("loop")) == (4, (64, 48), 0)
     for k, frame in enumerate(frames()):
@@ -138,13 +138,36 @@ def test_gif_and_webp_repeat_with_all_their_frames(kind):
         read = np.asarray(picture.convert("RGB")).astype(int)
         # 255 colours chosen from the first frames (GIF), lossy coding (WebP): close on average.
         assert np.abs(read - frame).mean() < 6
-        assert picture.info["duration"] in (120, 125, 130)
+        assert picture.info["duration"] in {"gif": (120, 130), "webp": (125,)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+@pytest.mark.parametrize(
+    ("seconds", "held", "total"), [(0.5, 3, 3.5), (0.125, 0, 0.5), (0.034, 2, 0.2), (0.001, 1, 0.1)]
+)
+def test_what_is_told_is_what_the_file_holds_when_frames_are_held(kind, seconds, held, total):
+    sink = io.BytesIO()
+    shown = list(frames())
+    told = write_animation(sink, shown + held * shown[-1:], kind, seconds)
+    with Image.open(io.BytesIO(sink.getvalue())) as film:
+        durations = []
+        for k in range(film.n_frames):
+            film.seek(k)
+            film.load()
+            durations.append(film.info["duration"])
+    assert told.frames == len(durations)
+    assert told.seconds * 1000 == pytest.approx(sum(durations))
+    # A GIF counts in hundredths, and the end of a film is rounded once, not each frame.
+    assert told.seconds == pytest.approx(total, abs=0.0051)
+    if kind == "gif":
+        assert len(durations) == 4
+        assert durations[-1] >= 1000 * seconds * (1 + held) - 10
 
 
 def test_mp4_is_read_back_by_ffmpeg(tmp_path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg (extra video) writes MP4")
     sink = io.BytesIO()
-    assert write_animation(sink, frames(), "mp4", 0.25) == 4
+    assert write_animation(sink, frames(), "mp4", 0.25) == Written(4, 1.0)
     path = tmp_path / "film.mp4"
     path.write_bytes(sink.getvalue())
     count, seconds = ffmpeg.count_frames_and_secs(str(path))

@@ -43,8 +43,16 @@ def animate(
             made = animate_file(source, output, image, options, progress)
     size_bytes = made.path.stat().st_size
     if as_json:
-        console.say_json({"output": str(made.path), "frames": made.frames, "bytes": size_bytes, **made.figures})
+        console.say_json(
+            {
+                "output": str(made.path),
+                "frames": made.frames,
+                "seconds": made.seconds,
+                "bytes": size_bytes,
+                **made.figures,
+            }
+        )
         return
-    console.say(f"animation     {made.path}  ({made.frames} frames, {size_bytes / 1e6:.1f} MB)")
+    console.say(f"animation     {made.path}  ({made.frames} frames, {made.seconds:g} s, {size_bytes / 1e6:.1f} MB)")
     for key, value in made.figures.items():
         console.say(f"{key:<13} {value}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import io
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,9 +21,20 @@ from im2dem.core.errors import MissingDependencyError, UsageError
 KINDS = ("gif", "webp", "mp4")
 Frames = Iterable[NDArray[np.uint8]]
 _COLOURS_FROM = 3
+# GIF counts in hundredths of a second, WebP in thousandths.
+_TICK_MS = {"gif": 10, "webp": 1}
+_FASTEST_S = 0.02  # players slow down what is faster
 
 
-def write_animation(sink: BinaryIO, frames: Frames, kind: str, seconds_a_frame: float) -> int:
+@dataclass(frozen=True)
+class Written:
+    """What a film holds: frames that are stored, and how long they last together, seconds."""
+
+    frames: int
+    seconds: float
+
+
+def write_animation(sink: BinaryIO, frames: Frames, kind: str, seconds_a_frame: float) -> Written:
     """Write frames that repeat for ever (GIF, WebP) or play once (MP4).
 
     Parameters
@@ -33,11 +46,12 @@ def write_animation(sink: BinaryIO, frames: Frames, kind: str, seconds_a_frame: 
     kind
         "gif", "webp" or "mp4".
     seconds_a_frame
-        How long each is shown.
+        How long each is shown; GIF and WebP have none shorter than 0.02 s.
 
     Returns
     -------
-    Number of frames.
+    Frames and seconds as they are in the file. GIF and WebP store equal frames that follow one another once, for the
+    time of all of them.
 
     Raises
     ------
@@ -48,34 +62,28 @@ def write_animation(sink: BinaryIO, frames: Frames, kind: str, seconds_a_frame: 
     """
     if kind not in KINDS:
         raise UsageError(f"an animation is one of {', '.join(KINDS)} by the name's ending, got {kind!r}")
-    counted = _Counted(frames)
     if kind == "mp4":
-        _write_mp4(sink, counted, seconds_a_frame)
-    else:
-        pictures = map(Image.fromarray, counted)
+        count = _write_mp4(sink, frames, seconds_a_frame)
+        return Written(count, round(count * seconds_a_frame, 3))
+    timed = _Timed(frames, max(seconds_a_frame, _FASTEST_S), _TICK_MS[kind])
+    pictures = map(Image.fromarray, timed)
+    head = list(islice(pictures, _COLOURS_FROM))
+    if not head:
+        raise UsageError("an animation needs at least one frame")
+    rest: Iterator[Image.Image] = chain(head, pictures)
+    if kind == "gif":
         # A palette for all frames: one of each frame's own would make colours flicker.
-        head = list(islice(pictures, _COLOURS_FROM)) if kind == "gif" else list(islice(pictures, 1))
-        if not head:
-            raise UsageError("an animation needs at least one frame")
-        rest: Iterator[Image.Image] = chain(head, pictures)
-        if kind == "gif":
-            palette = _common_palette(head)
-            rest = (picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in rest)
-            first = next(rest)
-            first.save(sink, "GIF", save_all=True, append_images=rest, duration=_ms(seconds_a_frame), loop=0)
-        else:
-            first = next(rest)
-            first.save(
-                sink,
-                "WEBP",
-                save_all=True,
-                append_images=rest,
-                duration=_ms(seconds_a_frame),
-                loop=0,
-                quality=82,
-                method=4,
-            )
-    return counted.count
+        palette = _common_palette(head)
+        rest = (picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in rest)
+    how: dict[str, Any] = {"format": "GIF"} if kind == "gif" else {"format": "WEBP", "quality": 82, "method": 4}
+    film = io.BytesIO()
+    # The list grows with the frames that are drawn; Pillow asks for a frame's duration after the frame.
+    next(rest).save(film, save_all=True, append_images=rest, duration=timed.durations_ms, loop=0, **how)
+    sink.write(film.getbuffer())
+    film.seek(0)
+    with Image.open(film) as made:
+        stored: int = getattr(made, "n_frames", 1)
+    return Written(stored, sum(timed.durations_ms) / 1000)
 
 
 def require_video() -> Any:
@@ -94,21 +102,18 @@ def require_video() -> Any:
         ) from error
 
 
-class _Counted:
-    """Passes frames on and knows how many there were."""
+class _Timed:
+    """Passes frames on and keeps how long each is shown, in whole ticks that never drift from the time asked for."""
 
-    def __init__(self, frames: Frames) -> None:
-        self.frames, self.count = frames, 0
+    def __init__(self, frames: Frames, seconds_a_frame: float, tick_ms: int) -> None:
+        self.frames, self.ticks_a_frame, self.tick_ms = frames, 1000 * seconds_a_frame / tick_ms, tick_ms
+        self.durations_ms: list[int] = []
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        for frame in self.frames:
-            self.count += 1
+        for k, frame in enumerate(self.frames):
+            ticks = round((k + 1) * self.ticks_a_frame) - round(k * self.ticks_a_frame)
+            self.durations_ms.append(ticks * self.tick_ms)
             yield frame
-
-
-def _ms(seconds: float) -> int:
-    """GIF counts in hundredths of a second, and players slow down what is faster than two of them."""
-    return max(20, 10 * round(100 * seconds))
 
 
 def _common_palette(pictures: list[Image.Image]) -> Image.Image:
@@ -119,7 +124,7 @@ def _common_palette(pictures: list[Image.Image]) -> Image.Image:
     return sheet.quantize(255, method=Image.Quantize.MEDIANCUT)
 
 
-def _write_mp4(sink: BinaryIO, frames: _Counted, seconds_a_frame: float) -> None:
+def _write_mp4(sink: BinaryIO, frames: Frames, seconds_a_frame: float) -> int:
     ffmpeg = require_video()
 
     iterator = iter(frames)
@@ -140,8 +145,11 @@ def _write_mp4(sink: BinaryIO, frames: _Counted, seconds_a_frame: float) -> None
             ffmpeg_log_level="error",
         )
         writer.send(None)
+        count = 0
         for frame in chain([first], iterator):
             writer.send(np.ascontiguousarray(frame))
+            count += 1
         writer.close()
         with open(film, "rb") as content:
             shutil.copyfileobj(content, sink)
+    return count

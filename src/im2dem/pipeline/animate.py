@@ -83,10 +83,11 @@ class AnimateOptions:
 
 @dataclass(frozen=True)
 class Animated:
-    """What was made: path, frames, size in pixels and figures that JSON can hold."""
+    """What was made: path, frames in the file, how long they last in seconds, and figures that JSON can hold."""
 
     path: Path
     frames: int
+    seconds: float
     figures: dict[str, Any]
 
 
@@ -151,9 +152,9 @@ def animate_file(
 
     seconds = (options.seconds or 6.0) / options.frames
     with new_file(target, options.overwrite) as sink:
-        count = write_animation(sink, frames(), kind, seconds)
+        written = write_animation(sink, frames(), kind, seconds)
     figures = {"size_px": [camera.shape[1], camera.shape[0]], "exaggeration": exaggeration, "heights": said}
-    return Animated(target, count, figures)
+    return Animated(target, written.frames, written.seconds, figures)
 
 
 def animate_run(
@@ -200,8 +201,8 @@ def animate_run(
 
     seconds = options.seconds / (len(snapshots) + 3) if options.seconds else _EPOCH_SECONDS
     with new_file(target, options.overwrite) as sink:
-        count = write_animation(sink, frames(), kind, seconds)
-    return Animated(target, count, {"steps": [snapshot.step for snapshot in snapshots]})
+        written = write_animation(sink, frames(), kind, seconds)
+    return Animated(target, written.frames, written.seconds, {"steps": [snapshot.step for snapshot in snapshots]})
 
 
 def _target(output: str | os.PathLike[str], options: AnimateOptions) -> tuple[Path, str]:
