@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import typer
+from affine import Affine
 from PIL import Image
 
 import drawing
@@ -19,6 +20,7 @@ from im2dem.core.errors import Im2DemError
 from im2dem.export.heightmap import HeightScale
 from im2dem.export.terrain_rgb import decode_heights
 from im2dem.pipeline.export import FORMATS
+from node_kit import maplibre_heights
 
 OUTPUT = {
     "glb": "x.glb", "obj": "x.obj", "stl": "x.stl", "3mf": "x.3mf", "png16": "x.png", "r16": "x.r16", "exr": "x.exr",
@@ -107,6 +109,27 @@ def test_unity_counts_rows_from_the_south(export, dem):
     assert told["first_row"] == "south"
     assert heights[-1, 0] == pytest.approx(drawing.heights()[0, 0], abs=told["step_m"])
     assert heights[0, 0] == pytest.approx(drawing.heights()[-1, 0], abs=told["step_m"])
+
+
+@pytest.mark.parametrize("encoding", ["terrarium", "mapbox"])
+def test_maplibre_finds_the_heights_by_what_the_folder_says_of_itself(export, dem, encoding):
+    assert export(dem, "--to", encoding, "-o", "t", "--zoom", "14-14")[0] == 0
+    told = json.loads(Path("t/tilejson.json").read_text())["encoding"]
+    rows = [np.asarray(Image.open(path)) for path in sorted(Path("t/14").rglob("*.png"))]
+    heights = maplibre_heights(np.concatenate(rows), told)
+    # Where there is no height the tile says 0 m, which this place never is.
+    found, source = heights[np.abs(heights) > 0.05], drawing.heights()
+    assert found.mean() == pytest.approx(source.mean(), abs=2)  # the rim is cut by half pixels
+    assert source.min() - 0.1 <= found.min() <= found.max() <= source.max() + 0.1
+
+
+def test_map_tiles_end_where_the_map_of_the_web_ends(export, folder):
+    place = Affine(1e-3, 0, 10, 0, -1e-3, 89.9)
+    drawing.draw(Path("pole.tif"), drawing.heights()[None], crs="EPSG:4326", transform=place)
+    for to in ("terrarium", "pmtiles"):
+        code, _, message = export("pole.tif", "--to", to, "-o", "x.pmtiles")
+        assert code == 2
+        assert "beyond 85.05 degrees" in message
 
 
 def test_map_tiles_hold_the_heights_of_the_place(export, dem):

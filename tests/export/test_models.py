@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import struct
-import subprocess
 import zipfile
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,8 +17,8 @@ from im2dem.export.glb import TexturedSurface, write_glb
 from im2dem.export.obj import material, write_obj
 from im2dem.export.picture import jpeg, tinted_relief
 from im2dem.export.print3d import write_3mf, write_stl
+from node_kit import run_node
 
-VIEWER = Path(__file__).parents[2] / "viewer"
 VALIDATE = """
 const fs = require("fs");
 require("gltf-validator").validateBytes(new Uint8Array(fs.readFileSync(0))).then(
@@ -66,19 +62,7 @@ def test_glb_layout_and_facts():
 
 
 def test_khronos_validator_accepts_the_glb():
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node.js is not installed")
-    environment = os.environ | {
-        "NODE_PATH": os.pathsep.join([str(VIEWER / "node_modules"), os.environ.get("NODE_PATH", "")])
-    }
-    found = subprocess.run([node, "-e", 'require("gltf-validator")'], env=environment, capture_output=True, check=False)
-    if found.returncode:
-        pytest.skip("the npm package gltf-validator is not installed")
-    done = subprocess.run(
-        [node, "-e", VALIDATE], input=glb_bytes(surface()), env=environment, capture_output=True, check=True
-    )
-    report = json.loads(done.stdout)
+    report = json.loads(run_node("gltf-validator", VALIDATE, glb_bytes(surface())))
     assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0)
     # A remark, not a fault: glTF 2.0 allows pictures of any size.
     assert {message["code"] for message in report["issues"]["messages"]} <= {"IMAGE_NPOT_DIMENSIONS"}

@@ -17,6 +17,7 @@ from im2dem.core.errors import NoDataError, UsageError
 from im2dem.export.pmtiles import tile_number, write_pmtiles
 from im2dem.export.quantized_mesh import TileExtent, earth_fixed, oct_encode, write_quantized_mesh
 from im2dem.export.terrain_rgb import decode_heights, encode_heights, tile_png
+from node_kit import maplibre_heights
 
 HEIGHTS = hnp.arrays(np.float32, (4, 5), elements=st.floats(-9_000, 9_000, width=32))
 
@@ -49,6 +50,15 @@ def test_a_tile_is_a_png_that_pillow_reads():
     z = np.add.outer(np.arange(256.0), np.arange(256.0) / 7)
     picture = np.asarray(Image.open(io.BytesIO(tile_png(z, "mapbox"))))
     assert np.abs(decode_heights(picture, "mapbox") - z).max() <= 0.0500001
+
+
+@pytest.mark.parametrize(("encoding", "step"), [("terrarium", 1 / 256), ("mapbox", 0.1)])
+def test_maplibre_reads_the_heights_of_a_tile(encoding, step):
+    z = np.random.default_rng(5).uniform(-9_000, 9_000, (256, 256))
+    z[0, :3] = -9_999.9, 0, 8_848.86
+    colours = np.asarray(Image.open(io.BytesIO(tile_png(z, encoding))))
+    # Half a step of the encoding, and the reader's float32: 1/2048 m at 9,000 m.
+    assert np.abs(maplibre_heights(colours, encoding) - z).max() <= step / 2 + 1 / 1024
 
 
 # ---- PMTiles ----

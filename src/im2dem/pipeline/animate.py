@@ -133,7 +133,7 @@ def animate_file(
     with open_heights(dem, options.gsd_m) as model:
         heights, grid, _ = whole_heights(model, options.size_px, tell=False)
         if not np.isfinite(heights).any():
-            raise NoDataError(f"{dem}: not one pixel has a height; check its nodata value, or give another DEM")
+            raise NoDataError(f"{dem}: not one pixel has a height; check its nodata value and unit, or give another")
         said = model.heights
     east, south = (math.hypot(*axis) for axis in ground_basis(grid)[:2])
     exaggeration = options.exaggeration or _pleasant(heights, (east, south))

@@ -30,6 +30,7 @@ from .export_source import HeightModel, pixels_under, require_place, window_over
 
 _TILE_PX = 256
 _HALF_WORLD_M = math.pi * 6_378_137.0
+_MERCATOR_END_DEG = 85.0511  # where the square of web map tiles ends
 _MOST_TILES = 500_000
 # A zoom level is skipped when its pixels would be less than this much finer than the raster's.
 _ZOOM_SLACK = 0.25
@@ -113,7 +114,7 @@ def zoom_range(grid: Grid, bounds: tuple[float, float, float, float]) -> tuple[i
 
 def _mercator(lon: float, lat: float) -> tuple[float, float]:
     """Place on the web map, 0..1 from its north-west corner."""
-    lat = math.radians(min(max(lat, -85.0511), 85.0511))
+    lat = math.radians(min(max(lat, -_MERCATOR_END_DEG), _MERCATOR_END_DEG))
     return lon / 360 + 0.5, 0.5 - math.asinh(math.tan(lat)) / (2 * math.pi)
 
 
@@ -167,6 +168,11 @@ def export_map_tiles(model: HeightModel, target: Path, options: ExportOptions) -
     if encoding not in ENCODINGS:
         raise UsageError(f"--encoding must be one of {', '.join(ENCODINGS)}, got {encoding!r}")
     bounds = bounds_lonlat(model.grid)
+    if bounds[1] >= _MERCATOR_END_DEG or bounds[3] <= -_MERCATOR_END_DEG:
+        raise UsageError(
+            f"{model.reader.name}: lies beyond {_MERCATOR_END_DEG:.2f} degrees of latitude, where map tiles end; "
+            "choose --to quantized-mesh, or a format without tiles"
+        )
     zooms = options.zoom or zoom_range(model.grid, bounds)
     check_count(zooms[1], bounds)
     sampler = Sampler(model)

@@ -68,7 +68,10 @@ def encode_heights(heights: NDArray[np.float32], bits: int = 16, step: float = 0
     values = heights.astype(np.float64)
     valid = ~np.isnan(values)
     if not valid.any():
-        raise NoDataError("there is not one height to show: every pixel is nodata")
+        raise NoDataError(
+            "there is not one height to show: every pixel is nodata, or lies where nothing on Earth does; check the "
+            "nodata value and the unit"
+        )
     if np.isinf(values).any():
         raise InputError("the raster holds infinite values; declare them as nodata or replace them first")
     low, high = float(values[valid].min()), float(values[valid].max())
