@@ -263,17 +263,39 @@ def test_without_webgl_it_says_so_and_shows_a_hillshade(show, html):
     assert picture.std() > 15
 
 
+def free_middle(opened):
+    """Height on the screen of the middle between the title and the scale bar."""
+    title, bar = (opened.page.locator(name).bounding_box() for name in ("h1", "#bar"))
+    return (title["y"] + title["height"] + bar["y"]) / 2
+
+
+def swipe_handle(opened):
+    """Height on the screen of the middle of the handle of a swipe."""
+    opened.ask("window.im2dem.set({compare: 'swipe'})")
+    handle = opened.page.locator("#divider > span").bounding_box()
+    opened.ask("window.im2dem.set({compare: 'off'})")
+    return handle["y"] + handle["height"] / 2
+
+
+def layer_boxes(opened):
+    return [label.bounding_box() for label in opened.page.locator("#layers label").all()]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phone_layout_fits_and_the_panel_opens(show, html, scheme):
     opened = show(html, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True, color_scheme=scheme)
     picture = opened.picture()
     assert opened.ask("document.documentElement.scrollWidth") <= 360
     assert (picture[:40].mean() < 110) == (scheme == "dark")
-    # Upright there is room for both: the block stands above the open panel, in the middle of what is left.
-    sheet = opened.page.locator("#panel").bounding_box()["y"]
+    # Upright there is room for both: the block stands above the open panel, in the middle between title and scale bar.
+    middle, handle = free_middle(opened), swipe_handle(opened)
     corners = [opened.ask("([r, c]) => window.im2dem.project(r, c)", spot) for spot in ([0, 0], [127, 159])]
-    assert 40 < corners[0]["y"] < corners[1]["y"] < sheet
-    assert sum(c["y"] for c in corners) / 2 == pytest.approx(sheet / 2, abs=60)
+    assert 40 < corners[0]["y"] < corners[1]["y"] < opened.page.locator("#bar").bounding_box()["y"]
+    assert sum(c["y"] for c in corners) / 2 == pytest.approx(middle, abs=30)
+    assert handle == pytest.approx(middle, abs=1)
+    # Six layers in two rows of three.
+    assert len({box["y"] for box in layer_boxes(opened)}) == 2
+    assert len({box["x"] for box in layer_boxes(opened)}) == 3
     place = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
     opened.page.touchscreen.tap(place["x"], place["y"])
     assert re.match(r"[\d.,]+ ±", opened.page.inner_text("#readout"))
@@ -283,6 +305,7 @@ def test_phone_layout_fits_and_the_panel_opens(show, html, scheme):
     opened.picture()
     below = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
     assert below["y"] > place["y"] + 40
+    assert swipe_handle(opened) == pytest.approx(free_middle(opened), abs=1)
     assert opened.troubles == []
 
 

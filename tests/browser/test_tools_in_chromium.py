@@ -229,6 +229,8 @@ def test_everything_that_can_be_pressed_has_a_name_and_can_be_reached(shared, co
     assert nameless == []
     reached = set()
     opened.page.focus("#view")
+    # A shadow inside would lie under the picture, where nobody sees it.
+    assert opened.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     for _ in range(60):
         opened.page.keyboard.press("Tab")
         reached.add(opened.ask("document.activeElement.id || document.activeElement.name"))

@@ -7,9 +7,11 @@ import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 
 /** Tilt of the first view, degrees from straight above. */
 const OBLIQUE = 54;
-/** The same in upright room, which a steeper view fills better. */
-const STEEP = 36;
-const UPRIGHT = 0.9;
+/** The same in upright room, which a steeper view fills better: the narrower, the steeper, down to STEEPEST. */
+const STEEP = 40;
+const STEEPEST = 22;
+const NARROWER = 34;
+const UPRIGHT = 1;
 /** Part of the picture that the block fills, the extra room above and below, and how far it stands below the middle. */
 const FILL = 0.86;
 const FILL_UPRIGHT = 0.93;
@@ -38,7 +40,7 @@ export class Eye {
 
   /** Keeps the point one turns around on the block: nobody gets lost in the sky. */
   clampTarget() {
-    const { bounds, extent } = this.scene.terrain;
+    const { shown: bounds, extent } = this.scene.terrain;
     const target = this.controls.target;
     target.x = MathUtils.clamp(target.x, bounds.minX / extent, bounds.maxX / extent);
     target.z = MathUtils.clamp(target.z, bounds.minZ / extent, bounds.maxZ / extent);
@@ -49,7 +51,8 @@ export class Eye {
   frame(azimuthDeg = 0, tilt = null) {
     this.scene.aim();
     const upright = this.camera.aspect < UPRIGHT;
-    const tiltDeg = tilt ?? (upright ? STEEP : OBLIQUE);
+    const steep = Math.max(STEEP - NARROWER * (UPRIGHT - this.camera.aspect), STEEPEST);
+    const tiltDeg = tilt ?? (upright ? steep : OBLIQUE);
     const direction = new Vector3().setFromSpherical(
       new Spherical(1, MathUtils.degToRad(Math.max(tiltDeg, 0.01)), MathUtils.degToRad(-azimuthDeg)));
     const target = this.controls.target.set(0, 0.3 * this.scene.top, 0);
@@ -90,7 +93,7 @@ export class Eye {
 
   /** [left, right, bottom, top] of the block in the room of the first pane, -1 to 1. */
   outline() {
-    const { bounds: b, extent } = this.scene.terrain;
+    const { shown: b, extent } = this.scene.terrain;
     const { fullWidth, fullHeight, width, height } = this.camera.view;
     this.fitPlanes();
     const points = [];

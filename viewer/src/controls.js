@@ -1,7 +1,7 @@
 // Elements of a form tied to names of the state.
 
 /** One number of the state on a slider and in a field; what is no number in range leaves the state alone. */
-export function number(state, name, slider, field, [least, most], tidy = (v) => v) {
+export function number(state, name, slider, field, [least, most], { tidy = (v) => v, show = short } = {}) {
   const take = (text) => {
     const value = Number(text);
     if (text.trim() === "" || !Number.isFinite(value)) return;
@@ -9,14 +9,14 @@ export function number(state, name, slider, field, [least, most], tidy = (v) => 
     if (tidied >= least && tidied <= most) state.set({ [name]: tidied });
   };
   for (const element of [slider, field]) element?.addEventListener("input", () => take(element.value));
-  field?.addEventListener("change", () => { field.value = short(state.get(name)); });
+  field?.addEventListener("change", () => { field.value = show(state.get(name)); });
   state.listen((values, changed) => {
     if (!changed.includes(name) || values[name] === null) return;
     if (slider) {
       slider.value = values[name];
       slider.style.setProperty("--part", (slider.value - slider.min) / (slider.max - slider.min));
     }
-    if (field && document.activeElement !== field) field.value = short(values[name]);
+    if (field && document.activeElement !== field) field.value = show(values[name]);
   });
 }
 

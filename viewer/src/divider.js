@@ -13,7 +13,7 @@ export function swipe(handle, canvas, state, room) {
   handle.addEventListener("pointermove", (event) => {
     if (!handle.hasPointerCapture(event.pointerId)) return;
     const box = canvas.getBoundingClientRect();
-    put((event.clientX - box.left) / (box.width * room()));
+    put((event.clientX - box.left) / (box.width * room().width));
   });
   handle.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -STEP, ArrowDown: -STEP, ArrowRight: STEP, ArrowUp: STEP }[event.key];
@@ -25,7 +25,9 @@ export function swipe(handle, canvas, state, room) {
     const { compare, split } = state.values;
     handle.hidden = compare === "off";
     handle.classList.toggle("fixed", compare === "side");
-    handle.style.left = `${100 * room() * (compare === "side" ? 0.5 : split)}%`;
+    const { width, height } = room();
+    handle.style.left = `${100 * width * (compare === "side" ? 0.5 : split)}%`;
+    handle.style.setProperty("--middle", `${50 * height}%`);
     handle.setAttribute("aria-valuenow", Math.round(100 * split));
   };
   state.listen(show);

@@ -3,12 +3,15 @@
 import { number, toggle } from "./controls.js";
 import { clock, moment, sunAt } from "./solar.js";
 
+const tenths = (degrees) => String(Number(degrees.toFixed(1)));
+
 export class Light {
   constructor(root, state) {
     this.state = state;
     const at = (id) => root.querySelector(`#${id}`);
-    number(state, "sunAzimuth", at("azimuth"), at("azimuth-number"), [0, 360], (v) => ((v % 360) + 360) % 360);
-    number(state, "sunElevation", at("elevation"), at("elevation-number"), [0, 90]);
+    number(state, "sunAzimuth", at("azimuth"), at("azimuth-number"), [0, 360],
+      { tidy: (v) => ((v % 360) + 360) % 360, show: tenths });
+    number(state, "sunElevation", at("elevation"), at("elevation-number"), [0, 90], { show: tenths });
     toggle(state, "shadows", at("shadows"));
     number(state, "minutes", at("time"), null, [0, 1440]);
     number(state, "lon", null, at("lon"), [-180, 180]);

@@ -19,7 +19,7 @@ import { watchRoom } from "./room.js";
 import { TerrainScene } from "./scene.js";
 import { State, firstState } from "./state.js";
 import { swipe } from "./divider.js";
-import { Terrain } from "./terrain.js";
+import { Terrain, union } from "./terrain.js";
 import { THEMES, followTheme, otherTheme } from "./theme.js";
 import { savePicture } from "./screenshot.js";
 
@@ -53,6 +53,7 @@ async function unpack(payload, webgl) {
   if (other) {
     terrain.low = other.low = Math.min(terrain.min, other.min);
     terrain.high = other.high = Math.max(terrain.max, other.max);
+    terrain.shown = union(terrain.shown, other.shown);
   }
   const error = other && terrain.heights.map((h, i) => h - other.heights[i]);
   return { payload, terrain, truth: other, sigma: sigma?.values ?? null, error, image };
@@ -104,7 +105,7 @@ function solid(data, state, panel, software) {
   const measuring = new Measuring(document, data, eye, state, () => loop.ask());
   const film = new Film(document, { eye, scene, payload, canvas }, (moving) => loop.ask(moving),
     () => address.later(state, true), told.frames);
-  const divide = swipe(at("divider"), canvas, state, () => scene.room.width);
+  const divide = swipe(at("divider"), canvas, state, () => scene.room);
   const resize = (room) => {
     scene.resize(canvas.clientWidth, canvas.clientHeight, Math.min(devicePixelRatio || 1, software ? 1 : 2));
     if (!film.keeps(room)) eye.across(() => scene.setRoom(room));
@@ -124,7 +125,8 @@ function solid(data, state, panel, software) {
     scene.setDark(dark);
     loop.ask();
   });
-  watchRoom(canvas, at("panel"), resize);
+  const captions = () => [at("caution"), at("bar")].find((words) => !words.hidden);
+  watchRoom(canvas, at("panel"), { above: document.querySelector("h1"), below: captions }, resize);
   state.set(told.values);
   eye.frame();
   if (told.eye) eye.pose = told;

@@ -8,6 +8,9 @@ import { cssGradient } from "./ramps.js";
 import { caution, ground, plain, squared, unitName } from "./words.js";
 import { floodCurve } from "./water.js";
 
+/** Layer buttons in one row. */
+const MOST_BESIDE = 4;
+
 export class Panel {
   /** @param names layers that this page has; @param ranges of the layers */
   constructor(root, state, payload, terrain, names, ranges) {
@@ -34,6 +37,8 @@ export class Panel {
   }
 
   layers(box) {
+    const rows = Math.ceil(this.names.length / MOST_BESIDE);
+    box.style.setProperty("--columns", Math.ceil(this.names.length / rows));
     for (const name of this.names) {
       const label = document.createElement("label");
       const input = Object.assign(document.createElement("input"), { type: "radio", name: "layer", value: name });

@@ -81,7 +81,8 @@ void main() {
   if (layer == 0) {
     colour = texture2D(picture, over).rgb * min(0.34 * sky + 0.64 * level, 1.4);
   } else if (layer == 1) {
-    colour = vec3(1.0, 0.98, 0.94) * (0.86 * direct) + vec3(0.17, 0.19, 0.24) * sky;
+    // Under a sun higher than 44 degrees level ground keeps its tone: it would be white, with nothing to be seen on it.
+    colour = vec3(1.0, 0.98, 0.94) * (0.86 * direct * 0.7 / max(sun.y, 0.7)) + vec3(0.17, 0.19, 0.24) * sky;
   } else if (layer == 2) {
     colour = ramped((high - span.x) / (span.y - span.x)) * min(0.32 * sky + 0.66 * level, 1.25);
   } else {

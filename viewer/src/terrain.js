@@ -20,13 +20,18 @@ export class Terrain {
     // What is drawn at the foot and at the top: its own heights, or those of several surfaces together.
     this.low = this.min;
     this.high = this.max;
-    const corners = [[-0.5, -0.5], [this.width - 0.5, -0.5], [-0.5, this.height - 0.5],
-      [this.width - 0.5, this.height - 0.5]].map(([c, r]) => this.ground(c, r));
-    this.bounds = {
-      minX: Math.min(...corners.map((p) => p[0])), maxX: Math.max(...corners.map((p) => p[0])),
-      minZ: Math.min(...corners.map((p) => p[1])), maxZ: Math.max(...corners.map((p) => p[1])),
-    };
+    this.bounds = this.around(0, 0, this.width - 1, this.height - 1);
+    // Where there is something to be seen: without the empty margins.
+    this.shown = this.around(...filledBox(heights, this.width, this.height));
     this.extent = Math.max(this.bounds.maxX - this.bounds.minX, this.bounds.maxZ - this.bounds.minZ);
+  }
+
+  /** Box on the ground around whole pixels, from the first to the last column and row. */
+  around(firstCol, firstRow, lastCol, lastRow) {
+    const [left, right, top, bottom] = [firstCol - 0.5, lastCol + 0.5, firstRow - 0.5, lastRow + 0.5];
+    const corners = [[left, top], [right, top], [left, bottom], [right, bottom]].map(([c, r]) => this.ground(c, r));
+    const [xs, zs] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
+    return { minX: Math.min(...xs), maxX: Math.max(...xs), minZ: Math.min(...zs), maxZ: Math.max(...zs) };
   }
 
   /** Ground position [x, z] of a pixel's centre. */
@@ -97,6 +102,29 @@ export class Terrain {
 function slope(before, here, after) {
   if (before === before) return after === after ? (after - before) / 2 : here - before;
   return after === after ? after - here : 0;
+}
+
+/** [first column, first row, last column, last row] that hold a value; everything where none does. */
+function filledBox(values, width, height) {
+  let [left, top, right, bottom] = [width, height, -1, -1];
+  for (let row = 0; row < height; row++) {
+    const start = row * width;
+    let first = 0;
+    while (first < width && Number.isNaN(values[start + first])) first++;
+    if (first === width) continue;
+    let last = width - 1;
+    while (Number.isNaN(values[start + last])) last--;
+    [left, right, top, bottom] = [Math.min(left, first), Math.max(right, last), Math.min(top, row), row];
+  }
+  return bottom < 0 ? [0, 0, width - 1, height - 1] : [left, top, right, bottom];
+}
+
+/** The box around two boxes on the ground. */
+export function union(a, b) {
+  return {
+    minX: Math.min(a.minX, b.minX), maxX: Math.max(a.maxX, b.maxX),
+    minZ: Math.min(a.minZ, b.minZ), maxZ: Math.max(a.maxZ, b.maxZ),
+  };
 }
 
 /** [least, greatest, count] of the values that are there. */

@@ -1,7 +1,9 @@
 // Numbers as people read them.
 
 export function plain(value, digits = 0) {
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  // No minus before what is rounded to zero.
+  const shown = Math.abs(value) < 0.5 / 10 ** digits ? 0 : value;
+  return shown.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** Digits after the point that a range of heights deserves. */

@@ -4,7 +4,7 @@ import test from "node:test";
 import { pick } from "../src/pick.js";
 import { SHADOW_PX, shadowMap } from "../src/shadow.js";
 import { rims, walls } from "../src/surface.js";
-import { Terrain, sunDirection } from "../src/terrain.js";
+import { Terrain, sunDirection, union } from "../src/terrain.js";
 
 const UPRIGHT = [[10, 0], [0, -10]];
 const TURNED = [[8, 6], [5, -9]];
@@ -29,6 +29,17 @@ test("rows of an upright raster lead south, and coordinates are those of pixel c
   const t = terrain(7, 5, () => 0);
   assert.ok(t.ground(0, 4)[1] > t.ground(0, 0)[1]);
   assert.deepEqual(t.coordinates(0, 0), [1005, 1995]);
+});
+
+test("what is shown ends where the heights end, and a gap inside changes nothing", () => {
+  const part = (keep) => terrain(8, 6, (c, r) => (keep(c, r) ? 1 : NaN));
+  assert.deepEqual(part(() => true).shown, part(() => true).bounds);
+  assert.deepEqual(part((c, r) => c !== 4 || r !== 3).shown, part(() => true).bounds);
+  // Pixels of 10 m around the middle (0, 0) of 80 m x 60 m: columns 2 to 6, rows 1 to 3.
+  const some = part((c, r) => (c === 2 && r === 3) || (c === 6 && r === 1)).shown;
+  assert.deepEqual(some, { minX: -20, maxX: 30, minZ: -20, maxZ: 10 });
+  assert.deepEqual(part(() => false).shown, part(() => true).bounds);
+  assert.deepEqual(union(some, { minX: 0, maxX: 40, minZ: -30, maxZ: 0 }), { minX: -20, maxX: 40, minZ: -30, maxZ: 10 });
 });
 
 test("slopes of a plane are exact everywhere, gaps and rims included, in true ground units", () => {

@@ -94,6 +94,15 @@ test("room is what lies left of a panel or above one across the window, all of i
   assert.deepEqual(roomBeside({ ...box, width: 400 }, { left: 10, top: 40, width: 380 }), { width: 1, height: 0.3 });
 });
 
+test("words from edge to edge of a phone stand above and below the room's middle, whether the panel is folded or not", () => {
+  const box = { left: 0, top: 0, width: 400, height: 800 };
+  const sheet = { left: 10, top: 480, width: 380 };
+  const words = (bottom, top) => ({ above: { bottom }, below: { top } });
+  assert.deepEqual(roomBeside(box, sheet, words(60, 380)), { width: 1, height: 0.55 });
+  assert.deepEqual(roomBeside(box, null, words(60, 700)), { width: 1, height: 0.95 });
+  assert.deepEqual(roomBeside(box, null, words(200, 790)), WHOLE);
+});
+
 test("a flight passes its key frames, starts and ends at rest; a full turn ends where it began", () => {
   const frames = [[0, 0], [1, 3], [4, 3], [6, 0]].map(([x, z]) => ({ eye: [x, 1, z], target: [x / 2, 0, 0] }));
   frames.forEach((frame, k) => pose(frames, k / 3).eye.forEach((v, axis) => near(v, frame.eye[axis])));

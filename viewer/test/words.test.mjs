@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { HEIGHT_RAMP, SIGMA_RAMP, colourAt, rgb, texels } from "../src/ramps.js";
 import { State } from "../src/state.js";
-import { caution, coordinates, digitsFor, ground, niceLength } from "../src/words.js";
+import { caution, coordinates, digitsFor, ground, niceLength, plain } from "../src/words.js";
 
 test("scale bars have lengths of 1, 2 or 5", () => {
   for (const [given, wanted] of [[1, 1], [1.9, 1], [2, 2], [4.99, 2], [5, 5], [730, 500], [0.034, 0.02]]) {
@@ -17,6 +17,10 @@ test("lengths and places read as people write them", () => {
   assert.equal(ground(200, "px"), "200 px");
   assert.equal(coordinates([-71.5, -33.25], true), "33.25000° S · 71.50000° W");
   assert.equal(coordinates([500005, 4999995], false), "x 500,005 · y 4,999,995");
+});
+
+test("what is rounded to zero has no minus", () => {
+  assert.deepEqual([plain(-0.2), plain(-0), plain(-0.004, 2), plain(-0.6), plain(-0.006, 2)], ["0", "0", "0.00", "-1", "-0.01"]);
 });
 
 test("digits follow the range", () => {
