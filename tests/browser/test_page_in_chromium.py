@@ -306,6 +306,12 @@ def test_phone_layout_fits_and_the_panel_opens(show, html, scheme):
     below = opened.ask("([r, c]) => window.im2dem.project(r, c)", [110, 60])
     assert below["y"] > place["y"] + 40
     assert swipe_handle(opened) == pytest.approx(free_middle(opened), abs=1)
+    # A profile takes room at the foot, and the block gives way to it.
+    opened.ask("window.im2dem.measure([[20, 20], [110, 140]])")
+    opened.until("document.getElementById('profile').getBoundingClientRect().height > 0")
+    opened.picture()
+    front = opened.ask("([r, c]) => window.im2dem.project(r, c)", [127, 80])
+    assert front["y"] < opened.page.locator("#profile").bounding_box()["y"]
     assert opened.troubles == []
 
 

@@ -198,6 +198,8 @@ def test_the_address_holds_the_state_and_gives_it_back(show, compared):
 
 def test_every_key_does_what_the_help_says(shared, html):
     opened = shared(html)
+    # Of seven layers this page has all but the error.
+    assert "1 to 6" in opened.ask("document.getElementById('keys').textContent")
     for key, name, value in (
         ("c", "contours", True),
         ("w", "water", True),

@@ -111,6 +111,15 @@ def test_unity_counts_rows_from_the_south(export, dem):
     assert heights[0, 0] == pytest.approx(drawing.heights()[-1, 0], abs=told["step_m"])
 
 
+def test_level_ground_has_no_contours_and_that_is_said(export, folder):
+    drawing.draw(Path("flat.tif"), np.full((1, 20, 30), 7, np.float32))
+    skip_without("contours")
+    code, _, message = export("flat.tif", "--to", "contours", "-o", "x.geojson")
+    assert code == 2
+    assert "every height is 7 m" in message
+    assert not Path("x.geojson").exists()
+
+
 @pytest.mark.parametrize("encoding", ["terrarium", "mapbox"])
 def test_maplibre_finds_the_heights_by_what_the_folder_says_of_itself(export, dem, encoding):
     assert export(dem, "--to", encoding, "-o", "t", "--zoom", "14-14")[0] == 0

@@ -1,10 +1,10 @@
 // The keyboard: one list for what the keys do and for the help that names them.
 
 /** [keys, words]; the first of each line's keys may stand for several. */
-export const KEYS = [
+const gestures = (layers) => [
   ["Drag", "turn"], ["Right drag, two fingers", "move"], ["Wheel, pinch", "zoom"],
   ["Arrows", "turn and tilt"], ["Shift + arrows", "move"], ["+  −", "zoom"],
-  ["R", "whole view"], ["T", "from above"], ["N", "north up"], ["1 to 7", "surface"],
+  ["R", "whole view"], ["T", "from above"], ["N", "north up"], [`1 to ${layers}`, "surface"],
   ["C", "contours"], ["W", "water"], ["S", "cast shadows"], ["V", "compare: off, swipe, side by side"],
   ["H", "height in the middle"], ["M", "measure a line"], ["A", "measure an area"],
   ["Enter, Backspace, Esc", "measuring: set, take back, end"],
@@ -12,8 +12,8 @@ export const KEYS = [
   ["P", "save a picture"], ["D", "dark or light"], ["F", "full screen"], ["?", "this help"],
 ];
 
-export function fillHelp(list) {
-  for (const [keys, words] of KEYS) {
+export function fillHelp(list, layers) {
+  for (const [keys, words] of gestures(layers)) {
     list.append(Object.assign(document.createElement("dt"), { textContent: keys }),
       Object.assign(document.createElement("dd"), { textContent: words }));
   }

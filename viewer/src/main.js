@@ -87,6 +87,7 @@ function solid(data, state, panel, software) {
   const canvas = at("view");
   const { payload, terrain, truth } = data;
   const first = { ...state.values };
+  fillHelp(at("keys"), data.names.length);
   const told = Address.read({ layer: data.names, other: panel.others, compare: COMPARE, theme: THEMES });
   const source = (id) => at(id)?.textContent;
   const detail = new Detail(payload, source, () => loop.ask(), software ? TILES.software : TILES.card);
@@ -125,8 +126,8 @@ function solid(data, state, panel, software) {
     scene.setDark(dark);
     loop.ask();
   });
-  const captions = () => [at("caution"), at("bar")].find((words) => !words.hidden);
-  watchRoom(canvas, at("panel"), { above: document.querySelector("h1"), below: captions }, resize);
+  const below = () => [at("profile"), at("caution"), at("bar")].find((words) => !words.hidden);
+  watchRoom(canvas, [at("panel"), at("profile")], { above: document.querySelector("h1"), below }, resize);
   state.set(told.values);
   eye.frame();
   if (told.eye) eye.pose = told;
@@ -218,7 +219,6 @@ function buttons(eye, scene, { payload, ranges }, state, overlay, ask, moved) {
   });
 }
 
-fillHelp(at("keys"));
 at("ask").addEventListener("click", () => at("help").showModal());
 if (innerWidth < 640) {
   at("light").open = false;

@@ -95,7 +95,7 @@ export class Measuring {
       const h = unitName(payload.height.unit);
       parts.push(`${ground(s.length, unit)}${mode === "area" ? " around" : ""}`);
       if (mode === "area" && this.points.length > 2) parts.push(squared(area(terrain, this.points), unit));
-      if (s.low <= s.high) parts.push(`${plain(s.low)} to ${plain(s.high)} ${h}`, `↑ ${plain(s.up)} ↓ ${plain(s.down)} ${h}`);
+      if (s.low <= s.high) parts.push(`${plain(s.low)} to ${plain(s.high)} ${h}`, `↑\u00a0${plain(s.up)} ↓\u00a0${plain(s.down)}\u00a0${h}`);
       this.at("profile-title").textContent = parts.join(" · ");
     }
     this.at("measure-says").textContent = parts.length ? parts.slice(0, 2).join(" · ")

@@ -26,10 +26,10 @@ export function roomBeside(box, cover, words = null) {
 }
 
 /**
- * Call `changed(room)` now and whenever the panel or the window changes its size.
- * @param above, below elements with words over the picture, of which a phone has nothing beside
+ * Call `changed(room)` now and whenever the window, the panel or the profile changes its size.
+ * @param above the title, over the picture; `below()`: the first element at its foot, which a phone has no room beside
  */
-export function watchRoom(canvas, panel, { above, below }, changed) {
+export function watchRoom(canvas, [panel, profile], { above, below }, changed) {
   const phone = matchMedia(PHONE);
   const look = () => {
     const box = canvas.getBoundingClientRect();
@@ -42,7 +42,7 @@ export function watchRoom(canvas, panel, { above, below }, changed) {
     changed(roomBeside(box, cover, words));
   };
   const watcher = new ResizeObserver(look);
-  for (const element of [canvas, panel]) watcher.observe(element);
+  for (const element of [canvas, panel, profile]) watcher.observe(element);
   panel.addEventListener("toggle", look);
   look();
 }

@@ -53,6 +53,6 @@ def animate(
             }
         )
         return
-    console.say(f"animation     {made.path}  ({made.frames} frames, {made.seconds:g} s, {size_bytes / 1e6:.1f} MB)")
+    console.say(f"animation     {made.path}  ({made.frames} frames, {made.seconds:g} s, {size_bytes / 1e6:.2f} MB)")
     for key, value in made.figures.items():
         console.say(f"{key:<13} {value}")

@@ -233,8 +233,10 @@ def export_contours(model: HeightModel, target: Path, options: ExportOptions) ->
     heights, grid, factor = whole_heights(model, options.max_px or _CONTOURS_MAX_PX)
     if min(heights.shape) < 2:
         raise UsageError(f"contours need at least 2 x 2 pixels, got {heights.shape[0]} x {heights.shape[1]}")
+    if low == high:
+        raise UsageError(f"{model.reader.name}: every height is {low:g} m, so no contour runs through it")
     levels = contour_levels(low, high, options.interval_m)
-    interval = options.interval_m or (float(levels[1] - levels[0]) if len(levels) > 1 else high - low or 1.0)
+    interval = options.interval_m or (float(levels[1] - levels[0]) if len(levels) > 1 else high - low)
     lines = trace_contours(heights, levels, interval)
     facts = model.facts | {"interval_m": interval}
     with new_file(target, options.overwrite) as sink:
