@@ -173,6 +173,17 @@ def test_water_and_contours(shared, html, scene):
     assert opened.troubles == []
 
 
+def test_level_ground_has_one_colour_even_where_the_water_is_as_high(show):
+    grid = Grid((40, 50), Affine(30, 0, 5e5, 0, -30, 5e6), "EPSG:32633")
+    dem = Raster(np.full((1, 40, 50), 7, np.float32), grid, ("height",), "m", "EGM2008")
+    opened = show(build_page(dem, None, PageOptions(title="Level")))
+    opened.ask("window.im2dem.set({layer: 'height', water: true, waterLevel: 7})")
+    place = opened.ask("window.im2dem.project(20, 25)")
+    row, col = int(place["y"]), int(place["x"])
+    assert np.ptp(opened.picture()[row - 40 : row + 40, col - 60 : col + 60], axis=(0, 1)).max() <= 2
+    assert opened.troubles == []
+
+
 def test_the_address_holds_the_state_and_gives_it_back(show, compared):
     opened = show(compared)
     put(opened, layer="slope", exaggeration=2.5, compare="swipe", other="truth:height", water=True, waterLevel=150)

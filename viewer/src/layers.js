@@ -17,12 +17,17 @@ export const LAYERS = {
 /** Ranges of the layers of a page: {height: [low, high], slope: [0, top], sigma: ..., error: [-a, a]}. */
 export function layerRanges(terrain, sigma, error) {
   return {
-    height: [terrain.low, terrain.high],
+    height: apart(terrain.low, terrain.high),
     slope: [0, slopeTop(terrain)],
     aspect: [0, 360],
-    sigma: sigma && [0, range(sigma)[1]],
+    sigma: sigma && [0, range(sigma)[1] || 1],
     error: error && evenly(error),
   };
+}
+
+/** Level ground lies in the middle of a ramp, which cannot be from a height to the same height. */
+function apart(low, high) {
+  return high > low ? [low, high] : [low - 0.5, high + 0.5];
 }
 
 /** Steepness that the ramp ends at: round, and above all but a hundredth of the surface. */
@@ -53,7 +58,8 @@ export function legendOf(layer, range, payload) {
   const { ramp } = LAYERS[layer];
   if (!ramp || !range) return null;
   const wide = range[1] - range[0];
-  const digits = digitsFor(wide) > 2 ? 2 : wide < 20 ? 1 : 0;
+  const fine = wide < 0.1 ? Math.min(Math.ceil(1 - Math.log10(wide)), 9) : 2;
+  const digits = digitsFor(wide) > 2 ? fine : wide < 20 ? 1 : 0;
   const marks = layer === "aspect" ? ["N", "E", "S", "W", "N"] : [0, 0.5, 1].map((t) => plain(range[0] + t * wide, digits));
   return { title: legendTitle(layer, payload), ramp, marks };
 }

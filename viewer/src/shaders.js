@@ -102,7 +102,8 @@ void main() {
     float step5 = high / (5.0 * contour);
     colour = mix(colour, vec3(0.13, 0.09, 0.06), max(0.5 * line(high / contour, 0.7), 0.7 * line(step5, 1.0)));
   }
-  if (high < water) colour = mix(colour, vec3(0.07, 0.2, 0.32), 0.25 + 0.6 * (1.0 - exp((high - water) * depth)));
+  // What is interpolated between equal heights differs in its last digits.
+  if (high < water - 1e-6 * abs(water)) colour = mix(colour, vec3(0.07, 0.2, 0.32), 0.25 + 0.6 * (1.0 - exp((high - water) * depth)));
   gl_FragColor = vec4(colour, 1.0);
 }`;
 

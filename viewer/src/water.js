@@ -43,7 +43,9 @@ void main() {
 export function waterMesh(common) {
   const uniforms = { ...common, water: common.water, tone: { value: new Vector3(0.2, 0.46, 0.62) } };
   const mesh = new Mesh(new BoxGeometry(1, 1, 1), new ShaderMaterial({ uniforms, vertexShader: VERTEX,
-    fragmentShader: FRAGMENT, transparent: true, depthWrite: false, side: DoubleSide }));
+    fragmentShader: FRAGMENT, transparent: true, depthWrite: false, side: DoubleSide,
+    // Ground as high as the water, a lake say, is dry all over rather than in stripes.
+    polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 8 }));
   mesh.frustumCulled = false;
   mesh.renderOrder = 2;
   mesh.visible = false;

@@ -42,7 +42,9 @@ export function coordinates([x, y], geographic) {
 
 /** Latitude and longitude of [lon, lat]. */
 export function degrees([x, y]) {
-  return `${Math.abs(y).toFixed(5)}° ${y < 0 ? "S" : "N"} · ${Math.abs(x).toFixed(5)}° ${x < 0 ? "W" : "E"}`;
+  // A raster across the date line counts on beyond 180.
+  const lon = Math.abs(x) > 180 ? x - 360 * Math.round(x / 360) : x;
+  return `${Math.abs(y).toFixed(5)}° ${y < 0 ? "S" : "N"} · ${Math.abs(lon).toFixed(5)}° ${lon < 0 ? "W" : "E"}`;
 }
 
 /** The greatest of 1, 2, 5 times a power of ten that is at most `length`. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { layerRanges, legendOf } from "../src/layers.js";
 import { HEIGHT_RAMP, SIGMA_RAMP, colourAt, rgb, texels } from "../src/ramps.js";
 import { State } from "../src/state.js";
 import { caution, coordinates, digitsFor, ground, niceLength, plain } from "../src/words.js";
@@ -16,7 +17,20 @@ test("lengths and places read as people write them", () => {
   assert.equal(ground(200, "m"), "200 m");
   assert.equal(ground(200, "px"), "200 px");
   assert.equal(coordinates([-71.5, -33.25], true), "33.25000° S · 71.50000° W");
+  assert.equal(coordinates([180.00375, -16], true), "16.00000° S · 179.99625° W");
+  assert.equal(coordinates([-180.5, 1], true), "1.00000° N · 179.50000° E");
   assert.equal(coordinates([500005, 4999995], false), "x 500,005 · y 4,999,995");
+});
+
+test("level ground has a ramp to lie in, and a legend's marks differ however little the heights do", () => {
+  const level = { width: 0, height: 0, low: 7, high: 7 };
+  assert.deepEqual(layerRanges(level, null, null).height, [6.5, 7.5]);
+  const payload = { height: { unit: "m" } };
+  for (const [range, marks] of [
+    [[6.5, 7.5], ["6.50", "7.00", "7.50"]], [[0, 0.0005], ["0.00000", "0.00025", "0.00050"]], [[0, 300], ["0", "150", "300"]],
+  ]) {
+    assert.deepEqual(legendOf("height", range, payload).marks, marks);
+  }
 });
 
 test("what is rounded to zero has no minus", () => {
