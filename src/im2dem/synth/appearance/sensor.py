@@ -58,11 +58,14 @@ def digitise(
     low, per, bend = curve
     tile, row, col = grains
     zero, one = np.float32(0), np.float32(1)
+    width = out.shape[1]
     for r in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            x = min(max((radiance[r, c] - low) * per, zero), one)
-            x = np.float32(255) * x / (bend * (one - x) + one) + strength * tile[row + r, col + c] + np.float32(0.5)
-            out[r, c] = np.uint8(min(max(x, zero), np.float32(255)))
+        # one-dimensional pieces, which the compiler knows to lie together; by way of int32, which vectors can
+        source, grain, to = radiance[r], tile[row + r][col : col + width], out[r]
+        for c in range(width):
+            x = min(max((source[c] - low) * per, zero), one)
+            x = np.float32(255) * x / (bend * (one - x) + one) + strength * grain[c] + np.float32(0.5)
+            to[c] = np.uint8(np.int32(min(max(x, zero), np.float32(255))))
 
 
 def stretch_ends(radiance: Float, gain: float, rng: np.random.Generator) -> tuple[Float, Float]:
