@@ -25,7 +25,6 @@ from im2dem.synth.appearance import (
     picture,
     render,
     treeline_m,
-    values,
     with_sun,
 )
 from im2dem.synth.appearance.texture import BANK_PX, bank, noise, place
@@ -60,30 +59,21 @@ def test_box_mean_is_the_mean_of_the_pixels_that_are_there(radius: int) -> None:
         assert out[r, c] == pytest.approx(part.mean(dtype=np.float64), abs=0.02)
 
 
-def ground_rows(land: values.Land) -> values.Ground:
-    """The fields of the ground as whole arrays."""
-    height, width = land.dem.shape
-    row = np.empty(width // 2 + 2, np.float32)
-    rows = [geometry.ground_row(land, r, np.empty((7, width), np.float32), row) for r in range(height)]
-    return values.Ground(*(np.stack(field) for field in zip(*rows, strict=True)))
-
-
 def test_slope_is_that_of_numpy() -> None:
     dem = hills(40, 50)
-    ground = ground_rows(picture.survey(dem, GSD_M, np.random.default_rng(0)))
+    slope, south, east = (np.empty_like(dem) for _ in range(3))
+    geometry.slope_and_north(dem, np.float32(1 / GSD_M), slope, south, east)
     dy, dx = np.gradient(dem, GSD_M)
-    np.testing.assert_allclose(ground.south, dy, atol=1e-4)
-    np.testing.assert_allclose(ground.east, dx, atol=1e-4)
-    np.testing.assert_allclose(ground.slope, np.hypot(dx, dy), atol=1e-4)
+    np.testing.assert_allclose(south, dy, atol=1e-4)
+    np.testing.assert_allclose(east, dx, atol=1e-4)
+    np.testing.assert_allclose(slope, np.hypot(dx, dy), atol=1e-4)
 
 
 @pytest.mark.parametrize("radius", [2, 5])
 def test_hollows_are_like_those_of_a_full_mean(radius: int) -> None:
     dem = hills(96, 120)
-    land = picture.survey(dem, GSD_M, np.random.default_rng(0))
-    mean = np.empty((48, 60), np.float32)
-    per_hollow = np.float32(geometry.mean_around(dem, radius, mean))
-    out = ground_rows(land._replace(mean=mean, per_hollow=per_hollow)).hollow
+    out = np.empty_like(dem)
+    geometry.hollows(dem, radius, out)
     depth = ndimage.uniform_filter(dem.astype(np.float64), 8 * radius + 4) - dem
     inner = np.s_[24:-24, 24:-24]
     # the mean has a quarter of the resolution and lies half a pixel beside SciPy's, whose box is even
@@ -92,30 +82,16 @@ def test_hollows_are_like_those_of_a_full_mean(radius: int) -> None:
     assert out.std() == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (65, 47), (18, 30)])
-def test_rows_of_the_ground_are_those_of_whole_fields(shape: tuple[int, int]) -> None:
-    land = picture.survey(hills(*shape), GSD_M, np.random.default_rng(3))
-    ground = ground_rows(land)
-    whole = np.empty(shape, np.float32)
-    for name in ("stream", "patch", "other"):
-        geometry.enlarge(getattr(land, name), whole)
-        # the compiler may regroup a sum in one of the two
-        np.testing.assert_allclose(getattr(ground, name), whole, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(ground.dem, land.dem)
-    np.testing.assert_array_equal(ground.grain, land.grain[land.row :, land.col :][: shape[0], : shape[1]])
-    thinned = picture._thinned(land)
-    for name in ("dem", "slope", "south", "hollow", "stream", "patch"):
-        few = getattr(ground, name)[::4, ::4]
-        np.testing.assert_allclose(getattr(thinned, name), few, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize("shape", [(64, 64), (65, 47), (7, 30)])
-def test_transpose_and_moments_are_those_of_numpy(shape: tuple[int, int]) -> None:
+def test_transpose_moments_and_thinning_are_those_of_numpy(shape: tuple[int, int]) -> None:
     field = (hills(*shape) + 3000).astype(np.float32)
     out = np.empty(shape[::-1], np.float32)
     geometry.transpose(field, out)
     np.testing.assert_array_equal(out, field.T)
     assert geometry.moments(field) == pytest.approx((field.mean(dtype=np.float64), field.std(dtype=np.float64)))
+    small = np.empty((-(-shape[0] // 4), -(-shape[1] // 4)), np.float32)
+    geometry.thin(field, small, 4)
+    np.testing.assert_array_equal(small, field[::4, ::4])
 
 
 def test_every_cell_passes_on_what_it_gathered() -> None:
@@ -310,7 +286,7 @@ def test_coarse_pictures_are_mostly_composites_with_little_shading() -> None:
 
 
 def test_trees_keep_to_the_heights_more_often_than_not_and_most_in_dry_country() -> None:
-    ground = picture._thinned(picture.survey(hills(), GSD_M, np.random.default_rng(0)))
+    ground = picture.survey(hills(), GSD_M, np.random.default_rng(0))
 
     def height_counts(country: str) -> np.ndarray:
         look = replace(CLEAN, country=country, cover_by_relief=1.0)

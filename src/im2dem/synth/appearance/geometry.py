@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gate import kernel
-from .values import Ground, Land
 
 Float = NDArray[np.float32]
 
@@ -68,22 +67,29 @@ def moments(field: Float) -> tuple[float, float]:
 
 
 @kernel
-def slope_row(dem: Float, r: int, per_m: np.float32, fields: tuple[Float, Float, Float]) -> None:
-    """Rise over run of a row, and its parts towards south and east; one-sided at the edges."""
-    slope, south, east = fields
+def thin(field: Float, out: Float, step: int) -> None:
+    """Every `step`-th pixel of every `step`-th row."""
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[r, c] = field[r * step, c * step]
+
+
+@kernel
+def slope_and_north(dem: Float, per_m: np.float32, slope: Float, south: Float, east: Float) -> None:
+    """Rise over run, and its parts towards south and east; one-sided at the edges."""
     h, w = dem.shape
     half = np.float32(0.5) * per_m
-    a, b = max(r - 1, 0), min(r + 1, h - 1)
-    above, here, below = dem[a], dem[r], dem[b]
-    fr = half if b - a == 2 else per_m
-    for c in range(w):
-        south[c] = (below[c] - above[c]) * fr
-    for c in range(1, w - 1):
-        east[c] = (here[c + 1] - here[c - 1]) * half
-    east[0] = (here[1] - here[0]) * per_m
-    east[w - 1] = (here[w - 1] - here[w - 2]) * per_m
-    for c in range(w):
-        slope[c] = np.sqrt(south[c] * south[c] + east[c] * east[c])
+    for r in range(h):
+        a, b = max(r - 1, 0), min(r + 1, h - 1)
+        fr = half if b - a == 2 else per_m
+        for c in range(w):
+            south[r, c] = (dem[b, c] - dem[a, c]) * fr
+        for c in range(1, w - 1):
+            east[r, c] = (dem[r, c + 1] - dem[r, c - 1]) * half
+        east[r, 0] = (dem[r, 1] - dem[r, 0]) * per_m
+        east[r, w - 1] = (dem[r, w - 1] - dem[r, w - 2]) * per_m
+        for c in range(w):
+            slope[r, c] = np.sqrt(south[r, c] * south[r, c] + east[r, c] * east[r, c])
 
 
 @kernel
@@ -156,11 +162,10 @@ def sunlit(dem: Float, drow: np.float32, dcol: np.float32, drop: np.float32, sof
 
 
 @kernel
-def mean_around(dem: Float, radius: int, out: Float) -> np.float32:
-    """Mean height around, of half the resolution; returns one over the standard deviation of how far it is above.
+def hollows(dem: Float, radius: int, out: Float) -> None:
+    """Mean height around minus height, in standard deviations of itself.
 
-    The mean is over a square of 8 radius + 4 pixels, from means of 4 x 4 pixels: it is smooth anyway. `out` has
-    twice the rows and columns of those.
+    The mean is over a square of 8 radius + 4 pixels, from means of 4 x 4 pixels: it is smooth anyway.
     """
     h, w = dem.shape[0] // 4, dem.shape[1] // 4
     coarse, mean = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
@@ -179,9 +184,13 @@ def mean_around(dem: Float, radius: int, out: Float) -> np.float32:
             one += d
             two += d * d
     n = np.float32(h * w)
-    enlarge(mean, out)
-    deviation: np.float32 = np.sqrt(max(two / n - one * one / (n * n), np.float32(0)))
-    return np.float32(1) / (deviation + np.float32(0.3))
+    per = np.float32(1) / (np.sqrt(max(two / n - one * one / (n * n), np.float32(0))) + np.float32(0.3))
+    half = np.empty((2 * h, 2 * w), np.float32)
+    enlarge(mean, half)
+    enlarge(half, out)
+    for r in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            out[r, c] = (out[r, c] - dem[r, c]) * per
 
 
 @kernel
@@ -298,59 +307,23 @@ def logarithm(x: Float, bits: NDArray[np.int32]) -> None:
 
 
 @kernel
-def enlarge_row(coarse: Float, r: int, row: Float, out: Float) -> None:
-    """A row of `enlarge`; `row` is scratch, two longer than a row of `coarse`."""
-    h, w = coarse.shape
-    quarter, most = np.float32(0.25), np.float32(0.75)
-    near = min(r // 2, h - 1)
-    far = min(max(near + (1 if r % 2 else -1), 0), h - 1)
-    upper, lower = coarse[near], coarse[far]
-    for c in range(w):
-        row[c + 1] = most * upper[c] + quarter * lower[c]
-    row[0], row[w + 1] = row[1], row[w]
-    pairs = min(w, out.size // 2)
-    for c in range(pairs):
-        middle = most * row[c + 1]
-        out[2 * c] = middle + quarter * row[c]
-        out[2 * c + 1] = middle + quarter * row[c + 2]
-    for c in range(2 * pairs, out.size):
-        out[c] = row[w]
-
-
-@kernel
 def enlarge(coarse: Float, out: Float) -> None:
     """Twice the resolution, bilinear; odd last rows or columns repeat."""
-    row = np.empty(coarse.shape[1] + 2, np.float32)
+    h, w = coarse.shape
+    row, wide = np.empty(w + 2, np.float32), np.empty(2 * w, np.float32)
+    quarter, most = np.float32(0.25), np.float32(0.75)
+    even = min(2 * w, out.shape[1])
     for r in range(out.shape[0]):
-        enlarge_row(coarse, r, row, out[r])
-
-
-@kernel
-def ground_row(land: Land, r: int, fields: Float, row: Float) -> Ground:
-    """The ground of a row: views of the land and of `fields`, shape (7, column); `row` is scratch of `enlarge_row`."""
-    dem, width = land.dem[r], land.dem.shape[1]
-    slope, south, east, hollow = fields[0], fields[1], fields[2], fields[3]
-    stream, patch, other = fields[4], fields[5], fields[6]
-    slope_row(land.dem, r, land.per_m, (slope, south, east))
-    enlarge_row(land.mean, r, row[: land.mean.shape[1] + 2], hollow)
-    for c in range(width):
-        hollow[c] = (hollow[c] - dem[c]) * land.per_hollow
-    row = row[: land.stream.shape[1] + 2]
-    enlarge_row(land.stream, r, row, stream)
-    enlarge_row(land.patch, r, row, patch)
-    enlarge_row(land.other, r, row, other)
-    grain = land.grain[land.row + r][land.col : land.col + width]
-    return Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
-
-
-@kernel
-def thin(land: Land, out: Ground, step: int) -> None:
-    """Every `step`-th pixel of every `step`-th row of what scores need: not of `east`, `other` and `grain`."""
-    width = land.dem.shape[1]
-    fields, row = np.empty((7, width), np.float32), np.empty(width // 2 + 2, np.float32)
-    for r in range(out.dem.shape[0]):
-        g = ground_row(land, r * step, fields, row)
-        for c in range(out.dem.shape[1]):
-            at = c * step
-            out.dem[r, c], out.slope[r, c], out.south[r, c] = g.dem[at], g.slope[at], g.south[at]
-            out.hollow[r, c], out.stream[r, c], out.patch[r, c] = g.hollow[at], g.stream[at], g.patch[at]
+        near = min(r // 2, h - 1)
+        far = min(max(near + (1 if r % 2 else -1), 0), h - 1)
+        for c in range(w):
+            row[c + 1] = most * coarse[near, c] + quarter * coarse[far, c]
+        row[0], row[w + 1] = row[1], row[w]
+        for c in range(w):
+            middle = most * row[c + 1]
+            wide[2 * c] = middle + quarter * row[c]
+            wide[2 * c + 1] = middle + quarter * row[c + 2]
+        for c in range(even):
+            out[r, c] = wide[c]
+        for c in range(even, out.shape[1]):
+            out[r, c] = row[w]

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gate import kernel
-from .geometry import ground_row
 from .values import (
     ALPINE,
     FIELDS,
@@ -23,7 +22,6 @@ from .values import (
     WATER,
     Cover,
     Ground,
-    Land,
     Parcels,
     Sun,
     Weights,
@@ -64,7 +62,7 @@ def snow_score(height: Number, slope: Number, shady: Number, noise: Number, w: W
 
 @kernel
 def score(g: Ground, w: Weights, out: Float) -> None:
-    """Scores of trees, valleys and snow, shape (3, row, col), of thinned ground."""
+    """Scores of trees, valleys and snow, shape (3, row, col)."""
     for r in range(out.shape[1]):
         for c in range(out.shape[2]):
             slope, noise, height, hollow = g.slope[r, c], g.patch[r, c], g.dem[r, c], g.hollow[r, c]
@@ -175,7 +173,7 @@ def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, sc
     if first == last:
         return False
     # one-dimensional pieces, which the compiler knows to lie together
-    patch, other, grain = g.patch[first:last], g.other[first:last], g.grain[first:last]
+    patch, other, grain = g.patch[r][first:last], g.other[r][first:last], g.grain[r][first:last]
     number, road, built = rows[NUMBER][first:last], rows[ALONG][first:last], rows[BUILT][first:last]
     parcel_row((r, first), (other, patch), p, number, road)
     has_town = k.town < np.float32(1e6)
@@ -194,10 +192,10 @@ def farm_row(g: Ground, r: int, place: tuple[Cover, Parcels], palette: Float, sc
 
 
 @kernel
-def plant_row(g: Ground, w: Weights, k: Cover, rows: Float) -> None:
+def plant_row(g: Ground, r: int, w: Weights, k: Cover, rows: Float) -> None:
     """Shares of rock, trees, streams, farmland and bare ground, and the grain of everything, in their scratch rows."""
-    dem, slope, south, hollow, stream, patch = g.dem, g.slope, g.south, g.hollow, g.stream, g.patch
-    other, grain, shady, height, high = g.other, g.grain, rows[SHADY], rows[HEIGHT], rows[HIGH]
+    dem, slope, south, hollow, stream, patch = g.dem[r], g.slope[r], g.south[r], g.hollow[r], g.stream[r], g.patch[r]
+    other, grain, shady, height, high = g.other[r], g.grain[r], rows[SHADY], rows[HEIGHT], rows[HIGH]
     rocky, trees, green, river, valley = rows[ROCKY], rows[TREES], rows[GREEN], rows[STREAM], rows[VALLEY]
     bare, tone, one = rows[BARE], rows[TONE], np.float32(1)
     for c in range(shady.size):
@@ -230,12 +228,12 @@ def plant_row(g: Ground, w: Weights, k: Cover, rows: Float) -> None:
 
 
 @kernel
-def water_row(g: Ground, w: Weights, k: Cover, rows: Float) -> None:
+def water_row(g: Ground, r: int, w: Weights, k: Cover, rows: Float) -> None:
     """Share of sea, of all water (level ground in a hollow, or at height zero) and of snow.
 
     Snow is of the season by score, for good above its line; less under trees and on walls, none on water.
     """
-    dem, slope, hollow, patch = g.dem, g.slope, g.hollow, g.patch
+    dem, slope, hollow, patch = g.dem[r], g.slope[r], g.hollow[r], g.patch[r]
     sea, wet, white = rows[SALT], rows[WET], rows[WHITE]
     height, shady, trees, one = rows[HEIGHT], rows[SHADY], rows[TREES], np.float32(1)
     for c in range(sea.size):
@@ -253,11 +251,11 @@ def water_row(g: Ground, w: Weights, k: Cover, rows: Float) -> None:
 
 
 @kernel
-def light_row(g: Ground, sun: Sun, sunshine: Float, light: Float) -> None:
+def light_row(g: Ground, r: int, sun: Sun, sunshine: Float, light: Float) -> None:
     """Light relative to flat ground in full sun: Lambert's law, cast shadow (`sunshine`), sky."""
     one = np.float32(1)
     per_up = (one - sun.diffuse) / max(sun.up, np.float32(0.05))
-    slope, south, east, hollow = g.slope, g.south, g.east, g.hollow
+    slope, south, east, hollow = g.slope[r], g.south[r], g.east[r], g.hollow[r]
     for c in range(light.size):
         direct = max(south[c] * sun.south + east[c] * sun.east + sun.up, np.float32(0))
         light[c] = direct * per_up * sunshine[c]
@@ -270,12 +268,10 @@ def light_row(g: Ground, sun: Sun, sunshine: Float, light: Float) -> None:
 
 
 @kernel
-def illuminate(land: Land, sun: Sun, sunshine: Float, out: Float) -> None:
+def illuminate(g: Ground, sun: Sun, sunshine: Float, out: Float) -> None:
     """`light_row` of all rows."""
-    width = out.shape[1]
-    fields, scratch = np.empty((7, width), np.float32), np.empty(width // 2 + 2, np.float32)
     for r in range(out.shape[0]):
-        light_row(ground_row(land, r, fields, scratch), sun, sunshine[r], out[r])
+        light_row(g, r, sun, sunshine[r], out[r])
 
 
 @kernel
@@ -324,7 +320,7 @@ def shine(rows: Float, palette: Float, band: int, haze: Number, out: Float) -> N
 
 @kernel
 def paint(
-    land: Land,
+    g: Ground,
     place: tuple[Weights, Cover, Parcels, Sun],
     tables: tuple[Float, Float, Float, Float],
     sky: tuple[Float, Float],
@@ -340,17 +336,15 @@ def paint(
     palette, strata, haze, thin = tables
     width = radiance.shape[2]
     rows, farm = np.ones((ROWS, width), np.float32), np.empty((3, width), np.float32)
-    fields, scratch = np.empty((7, width), np.float32), np.empty(width // 2 + 2, np.float32)
     for r in range(radiance.shape[1]):
         veil = sky[1][r % sky[1].shape[0]]
-        g = ground_row(land, r, fields, scratch)
-        plant_row(g, weights, k, rows)
-        water_row(g, weights, k, rows)
+        plant_row(g, r, weights, k, rows)
+        water_row(g, r, weights, k, rows)
         has_farm = farm_row(g, r, (k, parcels), palette, (rows, farm))
-        light_row(g, sun, sky[0][r % sky[0].shape[0]], rows[LIGHT])
+        light_row(g, r, sun, sky[0][r % sky[0].shape[0]], rows[LIGHT])
         share_light(rows)
         if k.strata > np.float32(0):
-            layer_row(g.dem, g.other, k, strata, rows[ROCKY])
+            layer_row(g.dem[r], g.other[r], k, strata, rows[ROCKY])
         for band in range(3):
             out = radiance[band, r]
             shine(rows, palette, band, haze[band], out)

@@ -23,19 +23,23 @@ THIN = 4
 STRATA = 0.45
 
 
-def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> values.Land:
-    """What slope, hollows, streams and noise of a height model are made from, row by row."""
+def survey(dem: Float, gsd_m: float, rng: np.random.Generator) -> values.Ground:
+    """Slope, hollows, streams and noise of a height model."""
     shape = (dem.shape[0], dem.shape[1])
-    scratch, stream, patch, other = spare("half", 4, shape[0] // 2, shape[1] // 2)
-    mean = spare("mean", shape[0] // 4 * 2, shape[1] // 4 * 2)
-    per_hollow = np.float32(geometry.mean_around(dem, int(rng.integers(2, 7)), mean))
-    # a copy: veils and clouds come from the same bank
-    patch[...] = noise("patch", shape, rng.uniform(1.0, 5.0), rng)
+    slope, south, east, hollow, stream, patch, other, grain = spare("ground", 8, *shape)
+    geometry.slope_and_north(dem, np.float32(1 / gsd_m), slope, south, east)
+    scratch, half, fine = spare("half", 3, shape[0] // 2, shape[1] // 2)
+    geometry.hollows(dem, int(rng.integers(2, 7)), hollow)
+    coarse = noise("patch", shape, rng.uniform(1.0, 5.0), rng)
+    geometry.enlarge(coarse, patch)
     # its waves are long: a sixteenth of the pixels is enough
-    geometry.enlarge(noise("smooth", shape, rng.uniform(1.5, 5.0), rng, stretch=rng.uniform(1, 1.8), step=4), other)
+    geometry.enlarge(noise("smooth", shape, rng.uniform(1.5, 5.0), rng, stretch=rng.uniform(1, 1.8), step=4), fine)
+    geometry.enlarge(fine, other)
     tile, row, col = place("grain", shape, rng)
-    geometry.drainage(dem, patch * np.float32(0.03 * gsd_m), scratch, stream)
-    return values.Land(dem, np.float32(1 / gsd_m), mean, per_hollow, stream, patch, other, tile, row, col)
+    grain[...] = tile[row : row + shape[0], col : col + shape[1]]
+    geometry.drainage(dem, coarse * np.float32(0.03 * gsd_m), scratch, half)
+    geometry.enlarge(half, stream)
+    return values.Ground(dem, slope, south, east, hollow, stream, patch, other, grain)
 
 
 def _enlarged(coarse: Float, shape: tuple[int, int]) -> Float:
@@ -89,10 +93,10 @@ def light(dem: Float, gsd_m: float, look: Appearance) -> Float:
         The sun, the share of skylight and the strength of the shading count.
     """
     dem = np.ascontiguousarray(dem, dtype=np.float32)
-    land = survey(dem, gsd_m, np.random.default_rng(0))
+    ground = survey(dem, gsd_m, np.random.default_rng(0))
     out = np.empty(dem.shape, np.float32)
     sunshine = cast_shadow(dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
-    paint.illuminate(land, _sun(look), sunshine, out)
+    paint.illuminate(ground, _sun(look), sunshine, out)
     return out
 
 
@@ -183,17 +187,13 @@ def _parcels(gsd_m: float, rng: np.random.Generator) -> values.Parcels:
     return values.Parcels(*map(np.float32, numbers))
 
 
-def _thinned(land: values.Land) -> values.Ground:
-    """Every fourth pixel of every fourth row of the ground; the fields that `geometry.thin` leaves out are not set."""
-    ground = values.Ground(*spare("thinned", 9, *(-(-n // THIN) for n in land.dem.shape)))
-    geometry.thin(land, ground, THIN)
-    return ground
-
-
-def _radiance(land: values.Land, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
+def _radiance(ground: values.Ground, gsd_m: float, look: Appearance, rng: np.random.Generator) -> Float:
     """Light that leaves the land and the air above it, as reflectance, shape (3, row, col)."""
-    shape = (land.dem.shape[0], land.dem.shape[1])
-    thinned = _thinned(land)
+    shape = (ground.dem.shape[0], ground.dem.shape[1])
+    small = spare("thinned", 9, -(-shape[0] // THIN), -(-shape[1] // THIN))
+    for field, out in zip(ground, small, strict=True):
+        geometry.thin(field, out, THIN)
+    thinned = values.Ground(*small)
     weights = _weights(thinned, look, rng)
     scores = np.empty((3, *thinned.dem.shape), np.float32)
     paint.score(thinned, weights, scores)
@@ -214,11 +214,11 @@ def _radiance(land: values.Land, gsd_m: float, look: Appearance, rng: np.random.
     if look.kind == "composite":  # many suns, whose shadows average out
         sunshine = np.ones((1, shape[1]), np.float32)
     else:
-        sunshine = cast_shadow(land.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
+        sunshine = cast_shadow(ground.dem, gsd_m, look.sun_azimuth_deg, look.sun_elevation_deg)
     strata = bank("patch")[0, int(rng.integers(256)), :256]
     radiance = spare("radiance", 3, *shape)
     place_of = (weights, cover, _parcels(gsd_m, rng), _sun(look))
-    paint.paint(land, place_of, (_palette(look, rng), strata, haze, thin), (sunshine, veil), radiance)
+    paint.paint(ground, place_of, (_palette(look, rng), strata, haze, thin), (sunshine, veil), radiance)
     if look.cloud_share > 0:
         puff = _enlarged(noise("patch", shape, rng.uniform(1.0, 4.0), rng), shape)
         far, azimuth = rng.uniform(4, 28), math.radians(look.sun_azimuth_deg)
@@ -256,7 +256,8 @@ def render(dem: Float, gsd_m: float, look: Appearance, rng: np.random.Generator)
     dem = np.ascontiguousarray(dem, dtype=np.float32)
     if dem.ndim != 2 or min(dem.shape) < LEAST_PX:
         raise UsageError(f"heights of shape {dem.shape} cannot be rendered; at least {LEAST_PX} x {LEAST_PX} is wanted")
-    radiance = _radiance(survey(dem, gsd_m, rng), gsd_m, look, rng)
+    ground = survey(dem, gsd_m, rng)
+    radiance = _radiance(ground, gsd_m, look, rng)
     if look.blur_px > 0.25:
         near, far = (math.exp(-0.5 * (d / look.blur_px) ** 2) for d in (1, 2))
         total = 1 + 2 * (near + far)

@@ -16,23 +16,8 @@ FIELDS = 12
 PALETTE_ROWS = FIELDS + 16
 
 
-class Land(NamedTuple):
-    """What the fields of the ground are made from, row by row: small enough to stay in the cache together."""
-
-    dem: Float  # m, shape (row, col)
-    per_m: Number  # one over the pixel size
-    mean: Float  # mean height around, m, of half the resolution, as all that follow but `grain`
-    per_hollow: Number  # one over the standard deviation of `mean` minus height
-    stream: Float  # log2 of upstream pixels
-    patch: Float  # noise
-    other: Float
-    grain: Float  # noise of the full resolution, at least as large as the picture
-    row: int  # where in `grain` the picture begins
-    col: int
-
-
 class Ground(NamedTuple):
-    """Fields of the ground: of one row, or thinned out; float32."""
+    """Fields of the land, each float32 of the picture's shape."""
 
     dem: Float  # m
     slope: Float  # rise over run
