@@ -40,7 +40,7 @@ def assert_one_sentence(outcome, *words):
         ["predict", "scene.tif", "other.tif", "-o", "dem.tif"],
         ["models"],
         ["models", "info"],
-        ["dataset", "synth", "-o", "pack.npz"],
+        ["dataset", "synth", "--recipe", "alps"],
     ],
     ids=" ".join,
 )
@@ -50,6 +50,12 @@ def test_words_that_make_no_command(im2dem, picture, words):
     assert outcome.out == ""
     assert "Usage: " in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_nothing_to_render_names_both_ways(im2dem):
+    outcome = im2dem("dataset", "synth", "-o", "pack.npz")
+    assert outcome.code == 2
+    assert_one_sentence(outcome, "--dem", "--recipe")
 
 
 @pytest.mark.parametrize(
