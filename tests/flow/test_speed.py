@@ -34,15 +34,24 @@ def test_another_provider_must_be_clearly_faster() -> None:
 
 def test_every_choice_is_measured_and_warmed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(speed, "OnnxModel", lambda *a, **k: lambda tiles: calls.append((k["threads"], tiles.shape)))
+
+    class Net:
+        def __init__(self, *_: object, threads: int, calls_at_once: int, **__: object) -> None:
+            self.threads, self.calls_at_once = threads, calls_at_once
+
+        def __call__(self, tiles: np.ndarray) -> None:
+            calls.append((self.threads, tiles.shape))
+
+    monkeypatch.setattr(speed, "OnnxModel", Net)
     clock = iter(range(1000))
     monkeypatch.setattr(speed.time, "perf_counter", lambda: float(next(clock)))
     choices = [Choice("cpu", 1, 64, 2), Choice("cpu", 2, 128)]
     speeds = measure_choices(MODEL, choices, rounds=2)
-    assert calls == [(1, (2, 3, 64, 64)), (2, (1, 3, 128, 128))] * 3
+    # two threads have a call each
+    assert calls == [(1, (2, 3, 64, 64)), *[(2, (1, 3, 128, 128))] * 2] * 3
     assert [s.choice for s in speeds] == choices
-    # Each call takes one second of the drawn clock.
-    assert [s.mpix_s for s in speeds] == pytest.approx([2 * 64**2 / 1e6, 128**2 / 1e6])
+    # All calls of a turn take one second of the drawn clock.
+    assert [s.mpix_s for s in speeds] == pytest.approx([2 * 64**2 / 1e6, 2 * 128**2 / 1e6])
     with pytest.raises(UsageError, match="round"):
         measure_choices(MODEL, choices, rounds=0)
 

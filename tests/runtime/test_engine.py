@@ -1,5 +1,6 @@
 import math
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -349,6 +350,31 @@ def test_a_flat_sea_is_levelled_too():
     out, report = apply(picture(np.zeros((200, 200))), OffsetGainModel())
     assert report.levels.step_before > 10
     np.testing.assert_allclose(out[0], 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_calls_of_the_model_at_once(most):
+    """As many as the model says, whichever comes back first; the answers stay in order."""
+    lock, turn, under_way, seen = threading.Lock(), iter(range(1000)), 0, []
+
+    def answer(batch):
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            seen.append(under_way)
+            wait = 0.03 if next(turn) % 3 == 0 else 0.002
+        time.sleep(wait)
+        with lock:
+            under_way -= 1
+        return batch[:, 0]
+
+    model = FunctionModel(function=answer)
+    model.calls_at_once = most
+    data = relief((150, 300))
+    out, report = apply(picture(data), model, PLAIN)
+    np.testing.assert_allclose(out[0], data[0], atol=1e-3)
+    assert max(seen) == most
+    assert report.seconds["model"] <= report.seconds["wall"]
 
 
 def test_the_model_works_on_while_rows_are_written():

@@ -10,6 +10,7 @@ from fakes import toy_card
 from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
 from im2dem.runtime import providers
 from im2dem.runtime.card import file_sha256, find_model, save_card
+from im2dem.runtime.providers import MOST_CALLS, available_cores, best_calls
 from im2dem.runtime.session import Condition, OnnxModel
 
 onnx = pytest.importorskip("onnx")
@@ -117,6 +118,23 @@ def test_threads_get_the_same_answer(card_path):
     with ThreadPoolExecutor(4) as pool:
         for out in pool.map(model, [image] * 16):
             np.testing.assert_array_equal(out, wanted)
+
+
+def test_calls_at_once_change_no_bit():
+    path = find_model("relief-free")
+    tiles = [np.random.default_rng(i).random((1, 3, 128, 128), dtype=np.float32) for i in range(4)]
+    one, two = (OnnxModel(path, condition=Condition(), threads=2, calls_at_once=calls) for calls in (1, 2))
+    with ThreadPoolExecutor(2) as pool:
+        for tile, out in zip(tiles, pool.map(two, tiles), strict=True):
+            np.testing.assert_array_equal(out, one(tile))
+
+
+def test_how_many_calls_serve_best():
+    assert [best_calls("cpu", threads, 100) for threads in (1, 2, 3, 64)] == [1, 2, 3, MOST_CALLS]
+    assert best_calls("cpu", 8, 1) == 1  # a single tile has all threads to itself
+    assert best_calls("cpu", 8, 0) == 1
+    assert best_calls("openvino", 8, 100) == best_calls("cuda", 8, 100) == 1
+    assert best_calls("cpu", None, 100) == min(available_cores(), MOST_CALLS)
 
 
 def test_wild_sigma_stays_finite(card_path):

@@ -23,11 +23,13 @@ from im2dem.core.grid import Grid, Window
 from im2dem.core.protocols import RasterReader, RasterWriter
 from im2dem.core.raster import Raster
 from im2dem.core.scaling import ScaledReader, Stretch, sample_reader
+from im2dem.core.tiles import TilePlan
 from im2dem.io.atomic import check_target, write_text
 from im2dem.io.cog import CogOptions, create_cog
 from im2dem.io.geotiff import open_reader
 from im2dem.runtime.card import ModelCard, find_model, load_card
 from im2dem.runtime.engine import ApplyOptions, ApplyReport, apply_model
+from im2dem.runtime.providers import best_calls
 from im2dem.runtime.session import OnnxModel
 from im2dem.runtime.shelf import Shelf
 
@@ -266,7 +268,16 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
     stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
     condition, sun_from = condition_of(reader, options.sun, options.date)
     provider = resolve_provider(options.provider, options.model, options.threads)
-    model = OnnxModel(card_path, condition=condition, threads=options.threads, provider=provider)
+    tile_px = options.tile_px or card.tile_px
+    overlap_px = options.overlap_px if options.overlap_px is not None else card.overlap_px
+    batches = -(-len(TilePlan(reader.grid.shape, tile_px, overlap_px)) // max(options.batch, 1))
+    model = OnnxModel(
+        card_path,
+        condition=condition,
+        threads=options.threads,
+        provider=provider,
+        calls_at_once=best_calls(provider, options.threads, batches),
+    )
     gsd_m = reader.grid.gsd_m
     if gsd_m is not None and not card.gsd_range_m[0] <= gsd_m <= card.gsd_range_m[1]:
         log.warning(
@@ -282,8 +293,8 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         "model": {"name": card.name, "sha256": card.sha256, "licence": card.licence, "dem_kind": card.dem_kind},
         "condition": {**asdict(condition), "sun_from": sun_from},
         "stretch": asdict(stretch),
-        "tile_px": options.tile_px or card.tile_px,
-        "overlap_px": options.overlap_px if options.overlap_px is not None else card.overlap_px,
+        "tile_px": tile_px,
+        "overlap_px": overlap_px,
         "level": options.level,
         "batch": options.batch,
         "provider": provider,

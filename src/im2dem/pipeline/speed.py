@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from im2dem.core.errors import Im2DemError, ModelError, UsageError
 from im2dem.io.atomic import write_text
 from im2dem.runtime.card import find_model, load_card
-from im2dem.runtime.providers import PROVIDERS, available_providers
+from im2dem.runtime.providers import MOST_CALLS, PROVIDERS, available_providers, best_calls
 from im2dem.runtime.session import Condition, OnnxModel
 
 log = logging.getLogger("im2dem")
@@ -41,7 +42,7 @@ class Choice:
     provider
         One of those of `runtime.providers`.
     threads
-        Threads of a call; None: all cores.
+        Threads of the network; None: all cores.
     tile_px, batch
         Side of a tile, pixels, and tiles in a call.
     """
@@ -54,7 +55,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Speed:
-    """What a choice did: megapixels a second of the network alone, the median of several rounds."""
+    """What a choice did: megapixels a second of the network alone with many tiles, the median of several rounds."""
 
     choice: Choice
     mpix_s: float
@@ -90,19 +91,32 @@ def measure_choices(model: str, choices: list[Choice], rounds: int = _ROUNDS) ->
             continue
         key = choice.provider, choice.threads
         if key not in nets:
-            condition = Condition(150.0, 40.0, 30.0, 45.0)
-            nets[key] = OnnxModel(card_path, condition=condition, threads=choice.threads, provider=choice.provider)
-        tiles = _drawn(choice, bands)
-        began = time.perf_counter()
+            nets[key] = OnnxModel(
+                card_path,
+                condition=Condition(150.0, 40.0, 30.0, 45.0),
+                threads=choice.threads,
+                provider=choice.provider,
+                calls_at_once=best_calls(choice.provider, choice.threads, MOST_CALLS),
+            )
         try:
-            nets[key](tiles)
+            spent = _seconds(nets[key], _drawn(choice, bands))
         except ModelError as error:
             log.warning("%s is left out: %s", choice.provider, error)
             del seconds[choice]
             continue
         if turn:
-            seconds[choice].append(time.perf_counter() - began)
+            seconds[choice].append(spent)
     return [Speed(c, c.batch * c.tile_px**2 / 1e6 / max(median(found), 1e-9)) for c, found in seconds.items()]
+
+
+def _seconds(net: OnnxModel, tiles: NDArray[np.float32]) -> float:
+    """Seconds a call, with as many calls at once as the net is made for."""
+    calls = net.calls_at_once
+    with ThreadPoolExecutor(calls) as pool:
+        began = time.perf_counter()
+        for _ in pool.map(net, [tiles] * calls):
+            pass
+        return (time.perf_counter() - began) / calls
 
 
 def choose_provider(model: str, threads: int | None = None, memory: Path | None = None) -> str:
@@ -113,7 +127,7 @@ def choose_provider(model: str, threads: int | None = None, memory: Path | None 
     model
         Name or path, see `runtime.card.find_model`.
     threads
-        Threads of a call; None: all cores.
+        Threads of the network; None: all cores.
     memory
         File of what is known; default: `memory_file`. One that cannot be read or written is done without.
 

@@ -114,9 +114,11 @@ class OnnxModel:
     condition
         What is known about the picture; also sets the unit of the heights.
     threads
-        Threads for one call; default: as many as there are cores.
+        Threads for all calls together; default: as many as there are cores.
     provider
         "cpu", "cuda", "coreml", "directml" or "openvino".
+    calls_at_once
+        How many calls the threads are shared among; the caller keeps so many under way, see `providers.best_calls`.
 
     Raises
     ------
@@ -129,12 +131,19 @@ class OnnxModel:
     """
 
     def __init__(
-        self, card_path: Path, *, condition: Condition, threads: int | None = None, provider: str = "cpu"
+        self,
+        card_path: Path,
+        *,
+        condition: Condition,
+        threads: int | None = None,
+        provider: str = "cpu",
+        calls_at_once: int = 1,
     ) -> None:
         self.card = load_card(card_path)
         self.condition = condition
+        self.calls_at_once = calls_at_once
         path = verified_onnx(self.card, card_path)
-        self._net = open_net(path, threads, provider)
+        self._net = open_net(path, threads, provider, calls_at_once)
         takes = _check_contract(self._net, path)
         self._has_condition, self._guide = "condition" in takes, takes.get("guide")
         if ("guide" in self.card.inputs) != ("guide" in takes):

@@ -1,12 +1,14 @@
-"""Read a raster in rows of tiles, on a second thread, and predict tile by tile, on a third."""
+"""Read a raster in rows of tiles, on a second thread, and predict tile by tile, on others."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +24,25 @@ _STRIDE = 32  # tiles that were padded get a side that networks with five halvin
 
 @dataclass
 class Clock:
-    """Seconds by stage."""
+    """Seconds by stage; safe to charge from several threads at once."""
 
     start: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("read", "model", "level", "spool", "blend", "write"), 0.0)
     )
 
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Charge the time inside the with block to a stage."""
+    def stage(self, name: str, at_once: int = 1) -> Iterator[None]:
+        """Charge the time inside the with block to a stage, a part of it where so many blocks run `at_once`."""
         before = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - before
+            spent = (time.perf_counter() - before) / at_once
+            with self._lock:
+                self.seconds[name] += spent
 
     def read_out(self) -> dict[str, float]:
         """Seconds by stage so far, and "wall": seconds since the clock was made."""
@@ -49,7 +55,8 @@ class TileStream:
     Parameters
     ----------
     reader, model, plan
-        See `engine.apply_model`. The reader is used on one other thread, and so is the model.
+        See `engine.apply_model`. The reader is used on one other thread, the model on as many as its `calls_at_once`
+        says (one, where it says nothing).
     batch
         Tiles in one call of the model.
     clock
@@ -64,6 +71,7 @@ class TileStream:
     def __init__(self, reader: RasterReader, model: TileModel, plan: TilePlan, batch: int, clock: Clock) -> None:
         self._reader, self._model, self._plan = reader, model, plan
         self._batch, self._clock = batch, clock
+        self._calls: int = getattr(model, "calls_at_once", 1)
         self._side = _model_side(plan, model.tile_px, getattr(model, "min_px", 1))
 
     def rows(self, first: int) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
@@ -97,18 +105,17 @@ class TileStream:
         """Every tile from row `first` on in order, with the model's answer.
 
         The answer is float32 (band, row, col), NaN where there is no data; None for a tile without any. The model
-        is already at the next batch while the caller works on an answer.
+        is already at the next batches while the caller works on an answer.
         """
-        before: _Asked | None = None
-        with ThreadPoolExecutor(1, "im2dem-model") as pool, closing(self.rows(first)) as bands:
+        asked: deque[_Asked] = deque()
+        with ThreadPoolExecutor(self._calls, "im2dem-model") as pool, closing(self.rows(first)) as bands:
             for row, band in bands:
                 for waiting, batch in self._batches(row, band):
-                    asked = _Asked(waiting, pool.submit(self._call, np.stack(batch)) if batch else None)
-                    if before is not None:
-                        yield from before.answered()
-                    before = asked
-            if before is not None:
-                yield from before.answered()
+                    asked.append(_Asked(waiting, pool.submit(self._call, np.stack(batch)) if batch else None))
+                    if len(asked) > self._calls:
+                        yield from asked.popleft().answered()
+            for one in asked:
+                yield from one.answered()
 
     def _batches(
         self, row: int, band: NDArray[np.float32]
@@ -136,7 +143,7 @@ class TileStream:
         return np.pad(pixels, ((0, 0), (0, self._side - height), (0, self._side - width)), mode="symmetric")
 
     def _call(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._clock.stage("model"):
+        with self._clock.stage("model", self._calls):
             answer = self._model(given)
         wanted = (len(given), self._model.bands_out, self._side, self._side)
         if answer.shape != wanted:
