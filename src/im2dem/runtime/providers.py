@@ -25,7 +25,7 @@ PROVIDERS = {
     "directml": "DmlExecutionProvider",
     "openvino": "the package openvino",
 }
-# Each call holds the layers of its own tiles in memory, some 150 MB for one of 512 px.
+# Each call holds the layers of its own tiles in memory, some 170 MB for one of 512 px.
 MOST_CALLS = 4
 
 
