@@ -27,12 +27,14 @@ ROWS: dict[str, tuple[str, ...]] = {
     "with a PatchGAN": ("loss.adversarial=0.2",),
     "with a guide": ("network.guide=true",),
     "ridge lines too": ("network.ridges=true",),
+    "pyramid: half size first": ("network.pyramid=true",),
     "other cover on the relief": ("augment.recolour=0.4",),
     "half the width": ("network.widths=[12,24,48,80]",),
     "ImageNet encoder": ("network.encoder='lite0'", "network.widths=[24,32,48,64,96]"),
     "both encoders": ("network.encoder='joint'", "network.frozen=3"),
     "both, the larger Lite2": ("network.encoder='joint'", "network.frozen=3", "network.lite=2"),
 }
+FOLDER = str.maketrans({" ": "-", ",": None, ":": None})
 EXPLAIN = (
     "One change each to the recipe `relief`, trained from scratch over the same {chips} chips of {crop} px, seed 0. r: "
     "mean correlation with the truth over validation tiles of 256 px with relief over 20 m, sun hidden; *told*: all "
@@ -68,14 +70,14 @@ def _train(name: str, options: argparse.Namespace) -> None:
     }
     settings = dict(text.split("=", 1) for text in ROWS[name])
     recipe = load_recipe(ROOT / "recipes/relief.toml", budget | settings)
-    train(recipe, find_training_data([options.packs]), options.runs / name.replace(" ", "-").replace(",", ""))
+    train(recipe, find_training_data([options.packs]), options.runs / name.translate(FOLDER))
 
 
 def outcome_of(runs: Path, steps: int, batch: int, crop: int) -> Outcome:
     """The table of the runs that are finished."""
     found = {}
     for name in ROWS:
-        folder = runs / name.replace(" ", "-").replace(",", "")
+        folder = runs / name.translate(FOLDER)
         validation, log = _last_row(folder / "validation.csv"), _last_row(folder / "log.csv")
         if validation and int(validation["step"]) == steps:
             found[name] = (validation, float(log["chips_per_s"]) if log else float("nan"))

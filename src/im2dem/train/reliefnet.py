@@ -64,6 +64,8 @@ class ReliefNetConfig:
         Which EfficientNet-Lite "lite0" and "joint" take: 0 (the shipped one) or 2 (larger).
     ridges
         Whether the net must also tell ridges from valleys while it is trained; what it exports is the same without.
+    pyramid
+        Whether the net first looks at the picture at half its size, and is given what it saw there as a channel.
     """
 
     encoder: str = "plain"
@@ -73,6 +75,7 @@ class ReliefNetConfig:
     frozen: int = 0
     lite: int = 0
     ridges: bool = False
+    pyramid: bool = False
 
 
 class ReliefParts(NamedTuple):
@@ -184,7 +187,7 @@ class JointEncoder(PlainEncoder):
 
     def forward(self, image: Tensor, cue: Tensor, condition: Tensor) -> list[Tensor]:
         *shallow, last, coarsest = self.imagenet(image)
-        last = torch.cat([last, F.interpolate(coarsest, scale_factor=2.0, mode="nearest")], dim=1)
+        last = torch.cat([last, F.interpolate(coarsest, size=last.shape[-2:], mode="nearest")], dim=1)
         own = super().forward(image, cue, condition)
         return [torch.cat(pair, dim=1) for pair in zip(own, [*shallow, last], strict=True)]
 
@@ -204,9 +207,14 @@ class ReliefNet(nn.Module):
         embedding, widths = self.config.embedding, self.config.widths
         self.embed = nn.Sequential(nn.Linear(CONDITION_SIZE, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
         self.has_cues = self.config.encoder != "lite0"
-        if self.config.guide and not self.has_cues:
-            raise UsageError("the lite0 encoder takes no guide; set network.encoder = 'plain' or 'joint'")
-        self.encoder = self._make_encoder(2 + (GUIDE_CHANNELS if self.config.guide else 0))
+        if (self.config.guide or self.config.pyramid) and not self.has_cues:
+            raise UsageError(
+                "the lite0 encoder takes no guide and no pyramid; set network.encoder = 'plain' or 'joint'"
+            )
+        if self.config.guide and self.config.pyramid:
+            raise UsageError("network.guide and network.pyramid do not go together; choose one")
+        added = GUIDE_CHANNELS if self.config.guide else int(self.config.pyramid)
+        self.encoder = self._make_encoder(2 + added)
         skips = self.encoder.channels
         self.context = nn.Linear(skips[-1], widths[-1])
         self.top = Block(skips[-1], widths[-1], embedding)
@@ -230,11 +238,28 @@ class ReliefNet(nn.Module):
 
     def parts(self, image: Tensor, condition: Tensor, guide: Tensor | None = None) -> ReliefParts:
         """What `forward` puts together."""
+        known = None
+        if guide is not None:
+            known = guide * guide.new_tensor(GUIDE_GAIN)[:, None, None]
+        elif self.config.pyramid:
+            known = self._half_size(image, condition)
+        return self._look(image, condition, known)
+
+    def _half_size(self, image: Tensor, condition: Tensor) -> Tensor:
+        """What the net makes of the picture at half its size, (n, 1, h, w), in slope units of the whole size."""
+        half = F.avg_pool2d(image, 2)
+        told = torch.cat([condition[:, :4], condition[:, 4:5] + condition[:, 5:6], condition[:, 5:]], dim=1)
+        coarse = self._look(half, told, torch.zeros_like(half[:, :1]))
+        relief = 2 * coarse.shape * coarse.log_amplitude.exp()[:, :, None, None]
+        return GUIDE_GAIN[0] * F.interpolate(relief, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def _look(self, image: Tensor, condition: Tensor, known: Tensor | None) -> ReliefParts:
+        """One pass; `known` are channels of heights beside the slope cue."""
         c = self.embed(condition).expand(image.shape[0], -1)
         normed = (image - IMAGE_MEAN) / IMAGE_STD
         cues = slope_cue(image, condition)
-        if guide is not None:
-            cues = torch.cat([cues, guide * guide.new_tensor(GUIDE_GAIN)[:, None, None]], dim=1)
+        if known is not None:
+            cues = torch.cat([cues, known], dim=1)
         skips = self.encoder(normed, cues, c) if self.has_cues else self.encoder(normed)
         pooled = skips[-1].mean(dim=(2, 3))
         x = self.top(skips[-1], c) + self.context(pooled)[:, :, None, None]
@@ -271,8 +296,8 @@ class ReliefNet(nn.Module):
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Take up weights of a net of the same sizes, or of one with less: what is new is without effect at first.
 
-        So a net without a guide gives a guided one that ignores it, and one with the plain encoder a joint one that
-        does not look at the ImageNet features.
+        So a net without a guide gives a guided one that ignores it, one without a pyramid gives one with, and one with
+        the plain encoder a joint one that does not look at the ImageNet features.
 
         Raises
         ------
@@ -284,7 +309,7 @@ class ReliefNet(nn.Module):
         weights = {name: value for name, value in weights.items() if self.ridges is not None or name not in RIDGES}
         weights |= {name: own[name] for name in RIDGES if name in own and name not in weights}
         wider = {}
-        if self.config.guide:
+        if self.config.guide or self.config.pyramid:
             wider["encoder.stem.weight"] = 0
         if self.config.encoder == "joint" and "encoder.imagenet.stem.weight" not in weights:
             wider |= dict.fromkeys(("top.conv1.weight", "context.weight"), 0)
