@@ -17,6 +17,8 @@ from harness import ROOT, Bar, Outcome, Setup, Table, number, say
 from im2dem.core.errors import MissingDependencyError
 
 LOADER_BAR = 0.05
+# What the weights that ship were last trained by, and the plain net from scratch that ablations are made with.
+RECIPES = ("relief-recolour", "relief")
 
 
 def run(setup: Setup) -> Outcome:
@@ -35,40 +37,52 @@ def run(setup: Setup) -> Outcome:
 
 
 def measure(steps: int, rounds: int) -> Outcome:
-    """Chips a second of some ways to train the recipe `relief`, in turn."""
+    """Chips a second of some ways to train by each of `RECIPES`, in turn."""
+    blocks: list[str | Table] = []
+    bars = []
+    for name in RECIPES:
+        rates = _rates(name, steps, rounds)
+        medians = {way: float(np.median(values)) for way, values in rates.items()}
+        first = next(iter(medians.values()))
+        rows = tuple((way, number(rate, 1), number(rate / first, 2)) for way, rate in medians.items())
+        blocks += [_described(name, rounds), Table("", ("way", "chips/s", "ratio"), rows)]
+        # of rounds run in turn, so that other work on the machine hits both alike
+        pairs = list(zip(*list(rates.values())[:2], strict=True))
+        share = float(np.median([max(0.0, 1 - with_loader / without) for with_loader, without in pairs]))
+        what = f"share of the time that the loader costs, recipe `{name}`"
+        bars.append(Bar(what, "at most 5 %", f"{100 * share:.1f} %", share <= LOADER_BAR))
+    return Outcome(tuple(blocks), tuple(bars))
+
+
+def _described(name: str, rounds: int) -> str:
     import torch
 
     from im2dem.train.recipe import load_recipe
 
-    recipe = load_recipe(ROOT / "recipes/relief.toml")
+    recipe = load_recipe(ROOT / f"recipes/{name}.toml")
+    device = "GPU" if torch.cuda.is_available() else "CPU"
+    return (
+        f"Recipe `{name}` on a {device}, {torch.get_num_threads()} threads, batch {recipe.batch} of {recipe.crop_px} "
+        f"px; medians of {rounds} rounds in turn. Ratios compare within this run only."
+    )
+
+
+def _rates(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
+    from im2dem.train.recipe import load_recipe
+
+    recipe = load_recipe(ROOT / f"recipes/{name}.toml")
     chips = drawn_chips()
     rows: dict[str, Callable[[], float]] = {
         "as shipped: bf16, batches drawn ahead": lambda: _rate(recipe, chips, steps, drawn_ahead=True),
         "one batch again and again, no loader": lambda: _rate(recipe, chips, steps, drawn_ahead=False),
         "float32": lambda: _rate(dataclasses.replace(recipe, bf16=False), chips, max(steps // 3, 3), drawn_ahead=True),
     }
-    rates: dict[str, list[float]] = {name: [] for name in rows}
+    rates: dict[str, list[float]] = {way: [] for way in rows}
     for _ in range(rounds):
-        for name, rate in rows.items():
-            rates[name].append(rate())
-            say(f"  {name}: {rates[name][-1]:.1f} chips/s")
-    medians = {name: float(np.median(values)) for name, values in rates.items()}
-    shipped = next(iter(medians.values()))
-    # of rounds run in turn, so that other work on the machine hits both alike
-    pairs = list(zip(*list(rates.values())[:2], strict=True))
-    share = float(np.median([max(0.0, 1 - with_loader / without) for with_loader, without in pairs]))
-    device = "GPU" if torch.cuda.is_available() else "CPU"
-    text = (
-        f"Recipe `relief` on a {device}, {torch.get_num_threads()} threads, batch {recipe.batch} of "
-        f"{recipe.crop_px} px; medians of {rounds} rounds in turn. Ratios compare within this run only."
-    )
-    table = Table(
-        "",
-        ("way", f"chips/s of {recipe.crop_px} px", "ratio"),
-        tuple((name, number(rate, 1), number(rate / shipped, 2)) for name, rate in medians.items()),
-    )
-    bar = Bar("share of the time that the loader costs", "at most 5 %", f"{100 * share:.1f} %", share <= LOADER_BAR)
-    return Outcome((text, table), (bar,))
+        for way, rate in rows.items():
+            rates[way].append(rate())
+            say(f"  {name}, {way}: {rates[way][-1]:.1f} chips/s")
+    return rates
 
 
 def drawn_chips() -> Any:

@@ -107,6 +107,19 @@ def test_undeclared_sentinels_are_missing(tmp_path, dtype, sentinel):
     assert missing.sum() == 1
 
 
+def test_heights_in_another_unit_are_said_to_be_left_out_and_sentinels_are_not(tmp_path, caplog):
+    in_centimetres = (drawing.heights() * 100).astype(np.int32)  # above 30,000 everywhere
+    path = drawing.draw_dem(tmp_path / "dem.tif", in_centimetres)
+    with caplog.at_level(logging.WARNING, "im2dem"):
+        assert np.isnan(read_all(path)).all()
+        assert caplog.text.count("-scale 0.01") == 1
+        np.testing.assert_allclose(read_all(describe(path, scales=0.01)), drawing.heights(), atol=0.0101)
+        stored = drawing.heights().astype(np.float32)
+        stored[2:6] = -99999.0
+        read_all(drawing.draw_dem(tmp_path / "other.tif", stored))
+    assert caplog.text.count("-scale 0.01") == 1
+
+
 def test_undeclared_least_integer_is_missing_after_scaling_too(tmp_path):
     stored = drawing.heights().astype(np.int16)
     stored[3, 4] = -32768  # -3276.8 m would look like a height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -20,9 +21,13 @@ from .bands import ReadPlan
 from .environment import UNREADABLE, damaged, gdal_env, is_out_of_memory, too_large
 from .scene import SceneInfo
 
+log = logging.getLogger("im2dem")
+
 # Below the deepest trench (-10,935 m) and above the highest known mountain (Olympus Mons, 21.9 km) nothing
 # is a height: -32768, -99999, 32767 and 65535 without declaration are sentinels.
 _LOWEST_M, _HIGHEST_M = -12_000.0, 30_000.0
+# Files have one or two sentinels; so many different numbers in one window are something else.
+_MANY = 8
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class FileReader:
         dtypes = dataset.dtypes
         self._dtype = np.result_type(*{dtypes[index - 1] for index in plan.indexes})
         self._lock = threading.Lock()
+        self._has_warned = False
 
     @property
     def grid(self) -> Grid:
@@ -177,6 +183,8 @@ class FileReader:
             missing = missing | (np.abs(stored) <= plan.black_limit).all(axis=0)
         if self._conversion is not None:
             values = self._conversion.apply(stored)
+            if self._conversion.heights and not self._has_warned:
+                self._warn_of_odd_heights(stored[np.isnan(values) & ~missing])
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 values = stored.astype(np.float32)
@@ -184,6 +192,21 @@ class FileReader:
         if plan.palette is not None or distinct == plan.indexes:
             return values
         return values[[distinct.index(index) for index in plan.indexes]]
+
+    def _warn_of_odd_heights(self, left_out: NDArray[Any]) -> None:
+        """Say once that what was left out looks like numbers in another unit, not like a sentinel."""
+        known = left_out[np.isfinite(left_out)]
+        if known.size < _MANY or np.unique(known).size < _MANY:
+            return
+        self._has_warned = True
+        log.warning(
+            "%s: numbers such as %g are no heights in metres (%s to %s m) and were left out as no data; if they are in "
+            "another unit, give the file a scale (gdal_edit.py -scale 0.01 for centimetres)",
+            self.name,
+            float(known[0]),
+            f"{_LOWEST_M:,.0f}",
+            f"{_HIGHEST_M:,.0f}",
+        )
 
     def _stored(self, window: Window, indexes: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Stored numbers (band, row, col), and True where a mask or the alpha band hides them, or None."""
