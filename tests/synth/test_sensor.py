@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("numba", reason="numba is not installed: pip install 'im2dem[synth]'")
 
-from im2dem.synth.appearance.sensor import digitise  # noqa: E402
+from im2dem.synth.appearance.sensor import digitise
 
 SHAPE = (37, 53)
 
