@@ -35,6 +35,7 @@ TITLES = {
     "fuzz": "Damaged files",
     "server": "The server",
     "terrain": "Artificial terrain",
+    "roundtrip": "There and back",
     "colour": "Pictures of heights",
     "colour-test": "Pictures of heights, test split",
 }

@@ -29,6 +29,7 @@ import page
 import poisson
 import releases
 import report
+import roundtrip
 import serving
 import speed
 import terrain
@@ -62,6 +63,7 @@ SECTIONS: dict[str, Callable[[Setup], Outcome]] = {
     "page": page.run,
     "fuzz": fuzz_readers.run,
     "terrain": terrain.run,
+    "roundtrip": roundtrip.run,
     "throughput": throughput.run,
     "release": releases.run,
     "server": serving.run,

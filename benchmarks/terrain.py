@@ -1,4 +1,4 @@
-"""Artificial terrain beside real heights: figures of its shape, tiles that agree, peers, and the way back."""
+"""Artificial terrain beside real heights: figures of its shape, tiles that agree, and peers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ import river_peers
 from harness import Bar, Outcome, Setup, Table, number, say
 from numpy.typing import NDArray
 from rasterio.windows import Window
-from scipy import ndimage
 
-from im2dem.core.grid import Grid
-from im2dem.core.raster import Raster
-from im2dem.pipeline.predict import predict_dem
-from im2dem.pipeline.terrain import TerrainOptions, generate_terrain, photograph
 from im2dem.synth.hydrology import drainage_density
 from im2dem.synth.noise import Lattice
 from im2dem.synth.recipes import RECIPES, make_terrain, make_tile
@@ -41,18 +36,8 @@ EXPLAIN = (
 )
 
 
-TRIPS = ("alps", "glacial", "volcano", "islands")
-ROUND = (
-    "*Round trip*: a recipe (seed 7, 320 pixels), or a real piece, its picture by the physical engine (alpine, "
-    "sun 150, 35), what the model, told the sun, makes of it. *r* with the heights, and of their parts below 8 "
-    "pixels, from 8 to 64 and above (differences of Gaussians of 2 and 16 pixels). A line of snow, in winter, "
-    "tells what is high: of some ten climates and seasons that were tried, snow gave the highest *r*. In summer, "
-    "by shading and trees, *r* is lower."
-)
-
-
 def run(setup: Setup) -> Outcome:
-    """Statistics, tiles, noise, rivers, size and the way there and back."""
+    """Statistics, tiles, noise, rivers and size."""
     size = 128 if setup.quick else 256
     rows = [row for name in RECIPES for row in _both(name, size, setup.data)]
     columns = ("land", "integral", "slope p50", "slope p90", "drainage", "spectrum")
@@ -60,16 +45,15 @@ def run(setup: Setup) -> Outcome:
     agree = _agreeing_tiles(tiles)
     noises, noise_bars = noise_peers.compare(2 if setup.quick else 5)
     rivers, river_bars = river_peers.compare(setup.quick)
-    trips, trip_bar = _round_trips(setup)
     large, large_bar = _large(513 if setup.quick else 4097)
     return Outcome(
         (
             EXPLAIN, Table("", columns, tuple(rows)), "**Noise**", noises, "**Rivers**", rivers,
-            "**A large landscape**", large, "**There and back**", ROUND, trips,
+            "**A large landscape**", large,
         ),
         (
             Bar("tiles equal to a window of another tile, bit for bit", f"{tiles}", f"{agree}", agree == tiles),
-            *noise_bars, *river_bars, large_bar, trip_bar,
+            *noise_bars, *river_bars, large_bar,
         ),
     )  # fmt: skip
 
@@ -95,40 +79,6 @@ def _large(side: int) -> tuple[str, Bar]:
         f"{peak:.1f} GiB of memory ({bytes_px:.0f} bytes a pixel)."
     )
     return text, Bar(f"memory of {side} x {side} eroded pixels", "at most 4 GiB", f"{peak:.1f} GiB", peak <= 4)
-
-
-def _round_trips(setup: Setup) -> tuple[Table, Bar]:
-    side, rows, found = 320, [], []
-    lands = [(name, generate_terrain(TerrainOptions(name, 7, side))) for name in TRIPS]
-    for name in ("alps", "volcano"):
-        real = _real(name, side, setup.data)
-        if real is not None:
-            lands.append(
-                (f"- real: {REAL[name][0]}", Raster(real[None], Grid.local(real.shape, REAL[name][3]), ("height",)))
-            )
-    for name, land in lands:
-        for season in ("summer", "winter"):
-            say(f"  {name} in {season}")
-            r = _trip(land, season, setup)
-            rows.append((name, season, *(number(value, 2) for value in r)))
-            if season == "winter" and name in TRIPS:
-                found.append(r[0])
-    bar = Bar(
-        "r of heights after picture and prediction, recipes with a line of snow", "at least 0.8",
-        f"{min(found):.2f} to {max(found):.2f}", min(found) >= 0.8,
-    )  # fmt: skip
-    return Table("", ("land", "season", "r", "r below 8 px", "r 8 to 64 px", "r above 64 px"), tuple(rows)), bar
-
-
-def _trip(land: Raster, season: str, setup: Setup) -> tuple[float, ...]:
-    sun = (150.0, 35.0)
-    picture = photograph(land, sun, "alpine", season)
-    made = predict_dem(picture, model=setup.model, sun=sun, threads=setup.threads).band("height")
-    both = [np.asarray(z, dtype=np.float64) for z in (land.band("height"), made)]
-    fine, coarse = ([ndimage.gaussian_filter(z, sigma) for z in both] for sigma in (2.0, 16.0))
-    parts = (both, [z - f for z, f in zip(both, fine, strict=True)],
-             [f - c for f, c in zip(fine, coarse, strict=True)], coarse)  # fmt: skip
-    return tuple(float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) for a, b in parts)
 
 
 def figures(dem: NDArray[np.floating], gsd_m: float) -> tuple[str, ...]:
@@ -158,13 +108,13 @@ def _both(name: str, size: int, data: Path | None) -> list[tuple[str, ...]]:
     say(f"  {name}")
     gsd_m = RECIPES[name].gsd_m
     rows = [(name, *figures(make_terrain(name, Lattice((size, size), gsd_m), 7), gsd_m))]
-    real = _real(name, size, data)
+    real = real_piece(name, size, data)
     if real is not None:
         rows.append((f"- real: {REAL[name][0]}", *figures(real, REAL[name][3])))
     return rows
 
 
-def _real(name: str, size: int, data: Path | None) -> NDArray[np.float32] | None:
+def real_piece(name: str, size: int, data: Path | None) -> NDArray[np.float32] | None:
     """Heights of a real piece of a kind of country, float32 (size, size), metres; None where there is none."""
     if data is None or name not in REAL:
         return None

@@ -157,13 +157,16 @@ def test_ablations_show_the_runs_that_are_finished(tmp_path):
 
 def test_what_the_loader_costs_is_a_ratio_of_two_runs(monkeypatch):
     pytest.importorskip("torch", reason="torch is not installed; make test-all installs it")
-    rates = iter([10.0, 12.5, 4.0, 10.0, 10.0, 4.0])
+    rates = iter([10.0, 12.5, 4.0, 10.0, 10.0, 4.0, *[99.0, 100.0, 50.0] * 2])
     monkeypatch.setattr(training, "_rate", lambda *a, **k: next(rates))
     monkeypatch.setattr(training, "drawn_chips", lambda: None)
     outcome = training.measure(steps=3, rounds=2)
     assert [row[-1] for row in outcome.blocks[1].rows] == ["1.00", "1.12", "0.40"]
     # 20 % in one round, nothing in the other
     assert (outcome.bars[0].found, outcome.bars[0].met) == ("10.0 %", False)
+    assert (outcome.bars[1].found, outcome.bars[1].met) == ("1.0 %", True)
+    for bar, name in zip(outcome.bars, training.RECIPES, strict=True):
+        assert name in bar.what
 
 
 def test_classes_of_relief_and_the_calibration_have_their_place(folder):
