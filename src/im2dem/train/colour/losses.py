@@ -35,6 +35,26 @@ def matching_loss(real: JudgedScales, made: JudgedScales, n: int) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def style_distance(made: list[Tensor], true: list[Tensor]) -> Tensor:
+    """How far the means and spreads of features lie apart, over the size of the true ones; mean over layers.
+
+    Parameters
+    ----------
+    made, true
+        Layers of features, (n, c, h, w) each.
+
+    Source
+    ------
+    Li et al. (2017), Demystifying neural style transfer, arXiv:1701.01036, equation 10, of absolute differences.
+    """
+    terms = []
+    for one, other in zip(made, true, strict=True):
+        moments = [torch.stack([x.mean(dim=(2, 3)), x.std(dim=(2, 3))]) for x in (one, other)]
+        size = moments[1].abs().mean(dim=2, keepdim=True) + 1e-3
+        terms.append(((moments[0] - moments[1]).abs() / size).mean())
+    return torch.stack(terms).mean()
+
+
 def colour_distance(made: Tensor, true: Tensor, valid: Tensor) -> Tensor:
     """Mean absolute difference where there is a picture: of pixels and of squares of 8 x 8 pixels, half each."""
     fine = ((made - true).abs() * valid).sum() / (3 * valid.sum()).clamp_min(1)

@@ -17,8 +17,8 @@ from .recipe import ColourRecipe
 from .relief import FEATURES, LIGHT, ReliefFeatures, sunlight
 
 NOISE = len(NOISE_CELLS_PX)
-# Convolutions at strides 2 to 16 and back: 141 px; then light, whose shadows come from 48 px and slopes from one more.
-REACH_PX = 192
+# Convolutions at strides 2 to 16 and back: 163 px; then light, whose shadows come from 48 px and slopes from one more.
+REACH_PX = 224
 FINE = 24
 AMBIENT_START, HAZE_START = -1.0, -3.0
 MOST_HAZE = 0.5
@@ -34,6 +34,16 @@ def normed(x: Tensor) -> Tensor:
     Karras et al. (2018), arXiv:1710.10196, section 4.2.
     """
     return x * torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-6).to(x.dtype)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Features at twice the size, smoothly: repeated pixels leave a lattice in what is painted.
+
+    Source
+    ------
+    Odena et al. (2016), Deconvolution and checkerboard artifacts, doi:10.23915/distill.00003.
+    """
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Block(nn.Module):
@@ -60,7 +70,7 @@ class ColourNet(nn.Module):
 
     Takes `dem` (n, 1, h, w), metres, h and w multiples of 16; `condition` (n, 18), see `ColourCondition`; `variety`
     (n, 8), normal; `noise` (n, 4, h, w), of unit variance, see `draw_noise`. Gives (n, 3, h, w), 0 to 1, or a little
-    beyond. Nothing further than 192 px away counts for a pixel, and tiles whose corners differ by multiples of 16 px
+    beyond. Nothing further than 224 px away counts for a pixel, and tiles whose corners differ by multiples of 16 px
     agree.
     """
 
@@ -79,7 +89,7 @@ class ColourNet(nn.Module):
         self.ups = nn.ModuleList(
             Block(below + here, here, size) for below, here in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.head = nn.Conv2d(widths[0], 4 * FINE, 3, 1, 1, padding_mode=PADDING)
+        self.head = nn.Conv2d(widths[0], FINE, 3, 1, 1, padding_mode=PADDING)
         self.fine = nn.Conv2d(FINE + seen, FINE, 3, 1, 1, padding_mode=PADDING)
         self.last = nn.Conv2d(FINE, 3, 3, 1, 1, padding_mode=PADDING)
         nn.init.zeros_(self.air.bias)
@@ -100,8 +110,8 @@ class ColourNet(nn.Module):
             skips.append(x)
         x = self.middle(x, embedded)
         for up, skip in zip(self.ups, skips[-2::-1], strict=True):
-            x = up(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1), embedded)
-        x = F.pixel_shuffle(self.head(F.silu(normed(x))), 2)
+            x = up(torch.cat([doubled(x), skip], dim=1), embedded)
+        x = self.head(doubled(F.silu(normed(x))))
         x = self.fine(torch.cat([x, given.to(x.dtype)], dim=1))
         albedo = BRIGHTEST_ALBEDO * torch.sigmoid(self.last(F.silu(x)).float())
         return self._lit(albedo, light, self.air(embedded).float())

@@ -35,7 +35,10 @@ class ColourRecipe:
         Of Adam for the generator and for the judge; decay of the averaged weights.
     l1, matching, adversarial, divergence, variety
         Weights of the terms: distance in colour, distance in the judge's features, being taken for true, the
-        encoder's divergence from a normal distribution, and finding the variety again in the picture.
+        encoder's divergence from a normal distribution, and finding the variety again in the picture. With neither
+        `matching` nor `adversarial` there is no judge, and all chips are told the variety of their true picture.
+    perceptual, style
+        Weights of the distance in the features of an ImageNet network, place by place, and of their means and spreads.
     widths, judge_base, embedding
         Sizes of the nets.
     save_every_s
@@ -70,6 +73,8 @@ class ColourRecipe:
     adversarial: float = 1.0
     divergence: float = 0.02
     variety: float = 0.3
+    perceptual: float = 0.0
+    style: float = 0.0
     widths: tuple[int, ...] = (48, 96, 160, 192)
     judge_base: int = 48
     embedding: int = 96
@@ -90,6 +95,11 @@ class ColourRecipe:
         for key in shares:
             if not 0 <= getattr(self, key) <= 1:
                 raise UsageError(f"{key} = {getattr(self, key)} in the recipe; a share from 0 to 1 is wanted")
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether the judge has a say."""
+        return self.matching > 0 or self.adversarial > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as saved beside the weights."""

@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from im2dem.core.errors import InputError
 from im2dem.runtime.colouring_condition import VARIETY_SIZE
+from im2dem.train.lite0 import LiteEncoder
 from im2dem.train.loop import NotFiniteError
 from im2dem.train.placing import placed
 
 from .data import Batch
-from .losses import colour_distance, divergence, judge_loss, matching_loss, pleasing_loss, within
+from .losses import colour_distance, divergence, judge_loss, matching_loss, pleasing_loss, style_distance, within
+from .metrics import INPUT_MEAN, INPUT_STD, perceptual_distance
 from .nets import ColourNet, Encoder, Judge, draw_noise, see
 from .recipe import ColourRecipe, colour_recipe
 
-LOSSES = ("total", "l1", "matching", "adversarial", "divergence", "variety", "judge")
+LOSSES = ("total", "l1", "matching", "adversarial", "divergence", "variety", "perceptual", "style", "judge")
 BETAS = (0.5, 0.99)
 WARM_UP_STEPS = 200
 # Constant until here, then in a straight line to a twentieth.
@@ -45,6 +47,8 @@ class ColourRun:
         self.ema = deepcopy(self.net).eval().requires_grad_(False)
         self.encoder = Encoder().to(device)
         self.judge = placed(Judge(recipe.judge_base), device)
+        has_looks = recipe.perceptual > 0 or recipe.style > 0
+        self.looks = placed(LiteEncoder().eval().requires_grad_(False), device) if has_looks else None
         makers = [*self.net.parameters(), *self.encoder.parameters()]
         self.optimisers = (
             torch.optim.Adam(makers, lr=recipe.learning_rate, betas=BETAS),
@@ -99,7 +103,7 @@ class ColourRun:
         chance = torch.Generator(device=self.device)
         chance.manual_seed(recipe.seed * 7_000_003 + self.step + 1_000_000_007)
         n = len(batch.dem)
-        half = n // 2
+        told = n // 2 if recipe.has_judge else n
         noise = draw_noise(n, batch.dem.shape[-1], chance)
         free = torch.randn(n, VARIETY_SIZE, generator=chance, device=self.device)
         with torch.no_grad():
@@ -107,25 +111,21 @@ class ColourRun:
         seen = torch.cat([relief, light], dim=1)
         true = batch.rgb * batch.valid
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-            mean, log_variance = self.encoder(true[:half])
-            told = mean + free[:half] * torch.exp(0.5 * log_variance)
-            variety = torch.cat([told, free[half:]])
-            raw = self.net.paint(relief, light, batch.condition, variety, noise)
+            mean, log_variance = self.encoder(true[:told])
+            known = mean + free[:told] * torch.exp(0.5 * log_variance)
+            raw = self.net.paint(relief, light, batch.condition, torch.cat([known, free[told:]]), noise)
             made = within(raw) * batch.valid
-            game = self._judge_step(true, made.detach(), seen, batch.condition)
-            for weight in self.judge.parameters():
-                weight.requires_grad_(False)
-            judged = self.judge(made, seen, batch.condition)
-            with torch.no_grad():
-                true_judged = self.judge(true[:half], seen[:half], batch.condition[:half])
-            found, _ = self.encoder(made[half:])
-        terms = {
-            "l1": colour_distance(raw[:half], true[:half], batch.valid[:half]),
-            "matching": matching_loss(true_judged, judged, half),
-            "adversarial": pleasing_loss(judged),
-            "divergence": divergence(mean, log_variance),
-            "variety": (found - free[half:]).abs().mean(),
-        }
+            terms = {
+                "l1": colour_distance(raw[:told], true[:told], batch.valid[:told]),
+                "divergence": divergence(mean, log_variance),
+                **self._likeness(made[:told], true[:told]),
+            }
+            game = torch.zeros((), device=self.device)
+            if recipe.has_judge:
+                game = self._judge_step(true, made.detach(), seen, batch.condition)
+                terms |= self._judged(made, true, seen, batch.condition)
+                found, _ = self.encoder(made[told:])
+                terms["variety"] = (found - free[told:]).abs().mean()
         total = torch.stack([getattr(recipe, key) * term for key, term in terms.items()]).sum()
         self.optimisers[0].zero_grad(set_to_none=True)
         total.backward()
@@ -135,7 +135,27 @@ class ColourRun:
             weight.requires_grad_(True)
         self._average()
         self.step += 1
-        return {"total": total.detach(), **{k: v.detach() for k, v in terms.items()}, "judge": game}
+        none = dict.fromkeys(LOSSES, torch.zeros((), device=self.device))
+        return none | {"total": total.detach(), **{k: v.detach() for k, v in terms.items()}, "judge": game}
+
+    def _likeness(self, made: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """Distances in the features of an ImageNet network; empty where the recipe has none."""
+        if self.looks is None:
+            return {}
+        with torch.no_grad():
+            wanted = [layer.float() for layer in self.looks((true - INPUT_MEAN) / INPUT_STD)]
+        found = [layer.float() for layer in self.looks((made - INPUT_MEAN) / INPUT_STD)]
+        return {"perceptual": perceptual_distance(found, wanted).mean(), "style": style_distance(found, wanted)}
+
+    def _judged(self, made: Tensor, true: Tensor, seen: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """What the judge says, who learns nothing from it."""
+        told = len(made) // 2
+        for weight in self.judge.parameters():
+            weight.requires_grad_(False)
+        judged = self.judge(made, seen, condition)
+        with torch.no_grad():
+            wanted = self.judge(true[:told], seen[:told], condition[:told])
+        return {"matching": matching_loss(wanted, judged, told), "adversarial": pleasing_loss(judged)}
 
     def _judge_step(self, true: Tensor, made: Tensor, seen: Tensor, condition: Tensor) -> Tensor:
         n = len(true)
