@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,16 +123,18 @@ class _Echo:
     def __init__(self, net: Net) -> None:
         self._net = net
         self._answer: NDArray[np.float32] | None = None
+        self._lock = threading.Lock()
         self.required, self.optional, self.outputs = net.required, net.optional, net.outputs
 
     @classmethod
-    def of(cls, path: Path, threads: int | None = None, provider: str = "cpu") -> _Echo:
+    def of(cls, path: Path, threads: int | None = None, provider: str = "cpu", calls: int = 1) -> _Echo:
         """Stands for `runtime.providers.open_net`."""
-        return cls(open_net(path, threads, provider))
+        return cls(open_net(path, threads, provider, calls))
 
     def run(self, output: str, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        if self._answer is None:
-            self._answer = self._net.run(output, inputs)
+        with self._lock:
+            if self._answer is None:
+                self._answer = self._net.run(output, inputs)
         return self._answer.copy()
 
 
