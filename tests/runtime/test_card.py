@@ -62,6 +62,8 @@ def test_a_card_survives_its_file(tmp_path):
         ("sigma_scale", 0),
         ("limits", "many"),
         ("metrics", []),
+        ("varieties", {"arid": [[0.0] * 8]}),
+        ("varieties", {"arid": [[0.0] * 8, [1.0] * 7]}),
         ("sun_sector_deg", [90]),
         ("sun_sector_deg", [90, 120]),
         ("sun_sector_deg", [300, 400]),

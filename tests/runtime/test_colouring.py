@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from im2dem.core.errors import UsageError
 from im2dem.core.grid import Grid, Window
 from im2dem.core.raster import Raster
-from im2dem.runtime.colouring import _around, _cores, reference_height_m, world_origin
-from im2dem.runtime.colouring_condition import CLIMATES, CONDITION_SIZE, ColourCondition
+from im2dem.runtime.colouring import _around, _cores, reference_height_m, usual_variety, world_origin
+from im2dem.runtime.colouring_condition import CLIMATES, CONDITION_SIZE, VARIETY_SIZE, ColourCondition
 from im2dem.runtime.colouring_noise import world_noise
 
 places = st.integers(-(2**40), 2**40)
@@ -56,6 +56,33 @@ def test_a_condition_says_what_it_knows():
 def test_conditions_that_make_no_sense(values, says):
     with pytest.raises(UsageError, match=says):
         ColourCondition(*values)
+
+
+@pytest.mark.parametrize(
+    ("climate", "season", "first"),
+    [
+        ("arid", "winter", 3.0),  # as it was told
+        ("arid", "summer", 2.0),  # the climate in any season
+        ("boreal", "summer", 1.0),  # photographs of any climate
+        (None, None, 1.0),
+        (None, "winter", 1.0),
+    ],
+)
+def test_a_climate_has_its_usual_variety(climate, season, first):
+    def moments(mean):
+        return [[mean] * VARIETY_SIZE, [mean / 10] * VARIETY_SIZE]
+
+    known = {"photographs": moments(1.0), "arid": moments(2.0), "arid winter": moments(3.0)}
+    mean, spread = usual_variety(known, ColourCondition(30.0, None, None, climate, season))
+    np.testing.assert_allclose(mean, first)
+    np.testing.assert_allclose(spread, first / 10)
+
+
+def test_without_usual_varieties_it_is_the_middle_of_the_prior():
+    mean, spread = usual_variety({}, ColourCondition(30.0))
+    assert mean.shape == (VARIETY_SIZE,)
+    assert not mean.any()
+    assert (spread == 1).all()
 
 
 @given(

@@ -16,6 +16,8 @@ from typing import Any
 
 from im2dem.core.errors import ModelError, ModelNotFoundError, OutputError
 
+from .colouring_condition import VARIETY_SIZE
+
 CARD_NAME = "card.json"
 INPUTS = ("image", "condition", "guide")
 DIRECTIONS = ("image-to-dem", "dem-to-image")
@@ -66,6 +68,9 @@ class ModelCard:
     sun_sector_deg
         Where the sun always stood in training, from and to, degrees clockwise from the top of the picture; tiles under
         another sun are turned so that it stands there. None: any sun.
+    varieties
+        Of a dem-to-image model: by climate, by climate and season ("temperate winter"), and for "photographs" of any,
+        the mean and the standard deviation of the variety (8 numbers each) that such pictures have.
 
     Raises
     ------
@@ -97,6 +102,7 @@ class ModelCard:
     sigma_calibration: Mapping[str, Any] = field(default_factory=dict)
     deepness: Mapping[str, Any] = field(default_factory=dict)
     sun_sector_deg: tuple[float, float] | None = None
+    varieties: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs", "sun_sector_deg"):
@@ -168,6 +174,14 @@ def _is_range(value: object) -> bool:
     )
 
 
+def _are_moments(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(v, tuple | list) and len(v) == VARIETY_SIZE and all(map(_is_number, v)) for v in value)
+    )
+
+
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         ("name", "version", "created", "licence", "height_kind", "dem_kind"),
@@ -202,6 +216,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sigma_calibration": (lambda v: isinstance(v, Mapping), "an object"),
     "metrics": (lambda v: isinstance(v, Mapping), "an object"),
     "deepness": (lambda v: isinstance(v, Mapping), "an object"),
+    "varieties": (
+        lambda v: isinstance(v, Mapping) and all(map(_are_moments, v.values())),
+        f"an object of pairs of {VARIETY_SIZE} numbers",
+    ),
     # Quarter turns bring any sun into a quadrant, but not into less.
     "sun_sector_deg": (
         lambda v: v is None or (_is_range(v) and v[0] >= 0 and v[1] <= 360 and v[1] - v[0] >= 90),

@@ -16,13 +16,13 @@ input/output   float32 shape         meaning
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from im2dem.core.errors import ModelError, UsageError
@@ -30,7 +30,7 @@ from im2dem.core.grid import Grid, Window
 from im2dem.core.protocols import RasterReader, RasterWriter
 
 from .card import load_card, verified_onnx
-from .colouring_condition import CONDITION_SIZE, VARIETY_SIZE, ColourCondition
+from .colouring_condition import CONDITION_SIZE, PHOTOGRAPHS, VARIETY_SIZE, ColourCondition, usual_key
 from .colouring_noise import world_noise
 
 STRIDE = 16
@@ -50,7 +50,7 @@ class ColourModel:
     condition
         Sun in the picture, pixel size, climate, season.
     seed
-        Of the variety and of the noise; None: no variety, the noise of seed 0.
+        Of the variety and of the noise; None: the usual variety of the climate, the noise of seed 0.
     threads
         Threads for one call; default: as many as there are cores.
 
@@ -81,8 +81,8 @@ class ColourModel:
                 f"kind 'colour', which takes {', '.join(sorted(INPUTS))}"
             )
         self.seed = seed or 0
-        chance = np.random.default_rng(seed)
-        drawn = np.zeros(VARIETY_SIZE) if seed is None else chance.standard_normal(VARIETY_SIZE)
+        mean, spread = usual_variety(self.card.varieties, condition)
+        drawn = mean if seed is None else mean + spread * np.random.default_rng(seed).standard_normal(VARIETY_SIZE)
         self._told = {
             "condition": condition.vector().reshape(1, CONDITION_SIZE),
             "variety": drawn.astype(np.float32).reshape(1, VARIETY_SIZE),
@@ -119,6 +119,26 @@ class ColourModel:
         except Exception as error:  # ONNX Runtime has no common base for its errors
             raise ModelError(f"the model {self.card.name} failed on {dem.shape}: {error}") from error
         return np.asarray(image[0], dtype=np.float32)
+
+
+def usual_variety(
+    known: Mapping[str, ArrayLike], condition: ColourCondition
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the variety of such pictures, 8 numbers each.
+
+    Parameters
+    ----------
+    known
+        See `ModelCard.varieties`; the narrowest that fits is taken, of all photographs where the climate is not there.
+    condition
+        Climate and season.
+    """
+    wanted = (usual_key(condition.climate, condition.season), usual_key(condition.climate, None), PHOTOGRAPHS)
+    for key in wanted:
+        if key in known:
+            mean, spread = np.asarray(known[key], np.float64)
+            return mean, spread
+    return np.zeros(VARIETY_SIZE), np.ones(VARIETY_SIZE)
 
 
 def world_origin(grid: Grid) -> tuple[int, int]:

@@ -16,6 +16,13 @@ REFERENCE_GSD_M = 30.0
 # Direction to the sun (3), whether it is known, log of the pixel size, photographed or rendered, climates, seasons.
 CONDITION_SIZE = 6 + len(CLIMATES) + len(SEASONS)
 VARIETY_SIZE = 8
+# In place of a climate where none is told, among the usual varieties of a card.
+PHOTOGRAPHS = "photographs"
+
+
+def usual_key(climate: str | None, season: str | None) -> str:
+    """The name of a climate, with a season or without, among the usual varieties of a card."""
+    return f"{climate} {season}" if climate and season else climate or PHOTOGRAPHS
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from im2dem.train.colour.nets import REACH_PX, ColourNet, draw_noise  # noqa: E4
 from im2dem.train.colour.recipe import ColourRecipe, colour_recipe  # noqa: E402
 from im2dem.train.colour.relief import sunlight  # noqa: E402
 from im2dem.train.colour.run import ColourRun, load_generator  # noqa: E402
+from im2dem.train.colour.varieties import usual_varieties  # noqa: E402
 from im2dem.train.export import export_run  # noqa: E402
 from im2dem.train.recipe import complete  # noqa: E402
 
@@ -46,7 +47,7 @@ def hills(height: int, width: int, seed: int) -> np.ndarray:
     return (120 * sum(np.sin(a * x + b * y + c) for a, b, c in rng.normal(0, 2, (6, 3)))).astype(np.float32)
 
 
-def real_chips(name: str, height: int = 160, width: int = 176, seed: int = 0) -> Chips:
+def real_chips(name: str, height: int = 192, width: int = 208, seed: int = 0) -> Chips:
     """One photograph: bright where the land is high, void in a corner."""
     dem = hills(height, width, seed)
     rgb = np.clip(120 + dem / 6 + np.array([10, 0, -10])[:, None, None], 1, 255).astype(np.uint8)
@@ -223,6 +224,37 @@ def test_a_resumed_run_is_the_same_run(packs: list[Path], tmp_path: Path) -> Non
     assert (tmp_path / "halves" / "preview.png").stat().st_size > 1000
 
 
+def test_the_usual_variety_is_that_of_the_climates_own_pictures() -> None:
+    def pool(colours: list[int], climates: list[str], real: bool) -> Pool:
+        """Even pictures, 20 of each colour and climate."""
+        rgb = np.repeat(np.array(colours, np.uint8), 20)[:, None, None, None] * np.ones((1, 3, 64, 64), np.uint8)
+        dem = quantise_heights(np.zeros((len(rgb), 64, 64), np.float32))
+        known = [np.full(len(rgb), v) for v in (30.0, 160.0, 32.6, 36.0)]
+        said = {"climate": np.repeat(climates, 20).tolist(), "season": [None] * len(rgb)}
+        names = tuple(f"{i}" for i in range(len(rgb)))
+        kind = "real" if real else "rendered"
+        chips = Chips(rgb, dem, *known, names, {"kind": kind, "sources": [], **said})
+        return Pool([(chips, np.arange(len(rgb)))], 64, CPU)
+
+    class Brightness(torch.nn.Module):
+        """Says the mean colour in all eight numbers."""
+
+        def forward(self, rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            mean = rgb.mean(dim=(1, 2, 3))[:, None].repeat(1, 8)
+            return mean, torch.zeros_like(mean)
+
+    photographs = pool([51, 102], ["temperate", "temperate"], real=True)
+    rendered = pool([204, 153], ["temperate", "arid"], real=False)
+    found = usual_varieties(Brightness(), photographs, rendered, 64)
+    assert set(found) == {"photographs", "temperate", "arid"}  # no season was told, nothing of other climates
+    for key, mean in (("photographs", 0.3), ("temperate", 0.3), ("arid", 0.6)):
+        np.testing.assert_allclose(found[key][0], mean, atol=1e-6)
+    # 40 pictures, half 0.2 and half 0.4: the deviation by n - 1
+    np.testing.assert_allclose(found["temperate"][1], 0.1 * np.sqrt(40 / 39), atol=1e-6)
+    np.testing.assert_allclose(found["arid"][1], 0.0, atol=1e-6)
+    assert usual_varieties(Brightness(), Pool([], 64, CPU), Pool([], 64, CPU), 64) == {}
+
+
 def test_the_clock_ends_a_run(packs: list[Path], tmp_path: Path) -> None:
     run = train_colour(recipe(steps=100_000, minutes=1e-4), packs, tmp_path)
     assert 0 < run.step < 100
@@ -257,6 +289,7 @@ def test_an_exported_model_colours_without_seams(packs: list[Path], tmp_path: Pa
     card = export_run(tmp_path / "run", tmp_path / "model", name="tiny")
     assert card.direction == "dem-to-image"
     assert card.training_data == ("real: train-a-20211117 (CC0)",)
+    assert {"photographs", "temperate", "temperate autumn"} == set(card.varieties)
     dem = hills(40, 720, 2)  # longer than a core with what counts on both sides
     dem[20:25, 300:320] = np.nan
     raster = Raster(dem[None], Grid.local(dem.shape, 30.0), ("height",), "m")

@@ -150,6 +150,7 @@ def _card(state: dict[str, Any], name: str, licence: str, sha256: str, differenc
         min_px=4 * STRIDE,
         training_data=tuple(state["sources"]),
         limits=LIMITS,
+        varieties=state.get("varieties", {}),
         metrics={
             "steps": state["step"],
             "minutes": state["minutes"],

@@ -18,6 +18,7 @@ from .data import Sampler, load_pools
 from .recipe import ColourRecipe
 from .run import LOSSES, ColourRun, check_finite
 from .validate import Validator, png_bytes
+from .varieties import usual_varieties
 
 GENERATOR = "generator.pt"
 PREVIEW = "preview.png"
@@ -72,6 +73,11 @@ def train_colour(
         journal.go_on_from(run.step)
     torch.backends.cudnn.benchmark = True
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
+
+    def save() -> None:
+        varieties = usual_varieties(run.encoder, real, rendered, recipe.crop_px)
+        _save(run, validator, journal, reporter, run.weights(sources, varieties))
+
     before, began, first, saved = run.minutes, time.monotonic(), run.step, time.monotonic()
     sums: dict[str, Any] = dict.fromkeys(LOSSES, 0.0)
     counted = 0
@@ -91,9 +97,9 @@ def train_colour(
                 reporter.row(row)
                 sums, counted = dict.fromkeys(LOSSES, 0.0), 0
             if time.monotonic() - saved >= recipe.save_every_s:
-                _save(run, validator, journal, reporter, sources)
+                save()
                 saved = time.monotonic()
-    _save(run, validator, journal, reporter, sources)
+    save()
     journal.close()
     if interrupt.is_asked:
         raise KeyboardInterrupt
@@ -117,11 +123,11 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _save(run: ColourRun, validator: Validator, journal: Journal, reporter: Reporter, sources: list[str]) -> None:
+def _save(run: ColourRun, validator: Validator, journal: Journal, reporter: Reporter, weights: dict[str, Any]) -> None:
     scores, sheet = validator.score(run)
     row = {"step": run.step, **scores}
     journal.log("validation", row)
     reporter.row(row)
-    journal.save(GENERATOR, run.weights(sources))
+    journal.save(GENERATOR, weights)
     journal.save(CHECKPOINT, run.state())
     write_bytes(journal.folder / PREVIEW, png_bytes(sheet), overwrite=True)

@@ -77,14 +77,15 @@ class ColourRun:
             optimiser.load_state_dict(values)
         self.step, self.minutes = state["step"], state["minutes"]
 
-    def weights(self, sources: list[str]) -> dict[str, Any]:
-        """What predicts: the averaged generator with its recipe, and where its training data come from."""
+    def weights(self, sources: list[str], varieties: dict[str, list[list[float]]]) -> dict[str, Any]:
+        """What predicts: the averaged generator with its recipe, the usual varieties, the sources of the data."""
         return {
             "recipe": self.recipe.to_dict(),
             "generator": self.ema.state_dict(),
             "step": self.step,
             "minutes": self.minutes,
             "sources": sources,
+            "varieties": varieties,
         }
 
     def progress(self) -> float:
