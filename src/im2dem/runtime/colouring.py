@@ -34,6 +34,9 @@ from .colouring_condition import CONDITION_SIZE, PHOTOGRAPHS, VARIETY_SIZE, Colo
 from .colouring_noise import world_noise
 
 STRIDE = 16
+# Of the training pictures' deviation, in drawing a variety: the rarest of them look like none (the truncation trick of
+# Brock and others, "Large scale GAN training", 2019).
+DRAWN_SPREAD = 0.6
 WHITE = 255.0
 INPUTS = frozenset({"dem", "condition", "variety", "noise"})
 # The mean height is taken from about this many pixels along each side.
@@ -82,7 +85,7 @@ class ColourModel:
             )
         self.seed = seed or 0
         mean, spread = usual_variety(self.card.varieties, condition)
-        drawn = mean if seed is None else mean + spread * np.random.default_rng(seed).standard_normal(VARIETY_SIZE)
+        drawn = mean if seed is None else mean + DRAWN_SPREAD * spread * _normal(seed)
         self._told = {
             "condition": condition.vector().reshape(1, CONDITION_SIZE),
             "variety": drawn.astype(np.float32).reshape(1, VARIETY_SIZE),
@@ -119,6 +122,10 @@ class ColourModel:
         except Exception as error:  # ONNX Runtime has no common base for its errors
             raise ModelError(f"the model {self.card.name} failed on {dem.shape}: {error}") from error
         return np.asarray(image[0], dtype=np.float32)
+
+
+def _normal(seed: int) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).standard_normal(VARIETY_SIZE)
 
 
 def usual_variety(

@@ -145,7 +145,7 @@ def _card(state: dict[str, Any], name: str, licence: str, sha256: str, differenc
         licence=licence,
         height_kind="metres above the mean of the scene",
         dem_kind="mixed DTM and DSM",
-        gsd_range_m=(8.0, 240.0),
+        gsd_range_m=(8.0, 90.0),
         scaling={"percentiles": [0.0, 100.0]},
         min_px=4 * STRIDE,
         training_data=tuple(state["sources"]),
