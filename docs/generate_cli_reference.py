@@ -19,6 +19,7 @@ EXAMPLES = {
     "evaluate": "im2dem evaluate dem.tif truth.tif --csv scores.csv",
     "models list": "im2dem models list --json",
     "models info": "im2dem models info relief-free",
+    "models average": "im2dem models average runs/one runs/two -o runs/mean",
     "models export": "im2dem models export runs/relief -o models/relief",
     "dataset synth": "im2dem dataset synth --dem heights/ -o packs/train-rendered.npz --count 2000",
     "dataset pack": "im2dem dataset pack data/ -o packs --split val",

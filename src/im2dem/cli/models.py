@@ -62,6 +62,23 @@ def export(
     console.say(f"model    {output}  ({card.name}, sha256 {card.sha256[:12]})")
 
 
+@app.command("average")
+def average(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs that began alike, or checkpoints.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the mean, a run as others are.")],
+    share: Annotated[
+        list[float] | None, typer.Option(help="How much a run counts; once for each, in their order. Default: alike.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a mean that is there.")] = False,
+) -> None:
+    """Average the weights of several training runs into one net, which is as fast as each of them."""
+    average_runs = extras.train_room("averaging").average_runs
+    made = average_runs(runs, share or [1.0] * len(runs), output, overwrite=overwrite)
+    for one in made["of"]:
+        console.say(f"{one['share']:.0%}  {one['run']}  ({one['recipe']}, step {one['step']})")
+    console.say(f"mean     {output}  (next: im2dem models export {output} -o MODEL)")
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple) and value and isinstance(value[0], str):
         return "\n               ".join(value)

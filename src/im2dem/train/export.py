@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from im2dem._version import __version__
 from im2dem.runtime.card import ModelCard
 
+from .averaging import MADE_OF
 from .journal import RECIPE
 from .loop import Run, load_run
 from .model_folder import ONNX_NAME, demand_parity, find_checkpoint, open_onnx, training_sources, write_model
@@ -142,13 +144,17 @@ def export_run(
         return export_pix2pix(run_folder, output, name=name, licence=licence, weights=weights, overwrite=overwrite)
     run = load_run(find_checkpoint(run_folder, weights), torch.device("cpu"))
     net = run.ema if guide else run.ema.without_guide()
+    averaged = run_folder / MADE_OF
 
     def write(path: Path) -> float:
         to_onnx(net, path, half)
         return check_parity(net, path, half=half)
 
     def card(sha256: str, difference: float) -> ModelCard:
-        return _card(run, net.config.guide, name, licence, (sha256, training_sources(run_folder), difference))
+        made = _card(run, net.config.guide, name, licence, (sha256, training_sources(run_folder), difference))
+        if averaged.is_file():
+            made = replace(made, metrics={**made.metrics, "averaged": json.loads(averaged.read_text())["of"]})
+        return made
 
     return write_model(output, write, card, overwrite)
 
