@@ -18,6 +18,7 @@ from im2dem.runtime.card import load_card  # noqa: E402
 from im2dem.train.averaging import average_runs  # noqa: E402
 from im2dem.train.export import export_run  # noqa: E402
 from im2dem.train.loop import load_run, train  # noqa: E402
+from im2dem.train.model_folder import training_sources  # noqa: E402
 from im2dem.train.recipe import Recipe, recipe_from_dict  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -106,3 +107,20 @@ def test_only_a_mean_is_replaced(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError):
         average_runs(runs, [1.0, 1.0], runs[0], overwrite=True)
     assert (runs[0] / "checkpoint.pt").is_file()
+
+
+def test_artificial_land_is_one_source(tmp_path: Path) -> None:
+    assert training_sources(tmp_path) == ()
+    lines = [
+        "real: kanto (public domain)",
+        "rendered: alps-0 (none needed: artificial terrain)",
+        "rendered: alps-10 (none needed: artificial terrain)",
+        "rendered: colorado-10m (public domain (USGS))",
+        "rendered: badlands-13 (none needed: artificial terrain)",
+    ]
+    (tmp_path / "data.txt").write_text("\n".join(lines))
+    assert training_sources(tmp_path) == (
+        lines[0],
+        lines[3],
+        "rendered: artificial terrain: alps, badlands (none needed)",
+    )

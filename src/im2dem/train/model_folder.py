@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import onnxruntime as ort
 
 from im2dem.core.errors import InputError, ModelError
+from im2dem.dataset.landscapes import LICENCE as ARTIFICIAL
 from im2dem.io.atomic import check_target, write_bytes
 from im2dem.runtime.card import CARD_NAME, ModelCard, file_sha256, save_card
 
 from .journal import BEST, CHECKPOINT
 
 ONNX_NAME = "model.onnx"
+_MADE = re.compile(rf"rendered: (?P<recipe>\w+)-\d+ \({re.escape(ARTIFICIAL)}\)")
 
 
 def find_checkpoint(run_folder: Path, weights: str) -> Path:
@@ -35,9 +38,18 @@ def find_checkpoint(run_folder: Path, weights: str) -> Path:
 
 
 def training_sources(run_folder: Path) -> tuple[str, ...]:
-    """What a run learned from, one line for each source with its licence; nothing where it was not noted."""
+    """What a run learned from, one line for each source with its licence; nothing where it was not noted.
+
+    All artificial land is one line with its recipes.
+    """
     path = run_folder / "data.txt"
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    made = [match for line in lines if (match := _MADE.fullmatch(line))]
+    if not made:
+        return tuple(lines)
+    recipes = ", ".join(sorted({match["recipe"] for match in made}))
+    rest = (line for line in lines if not _MADE.fullmatch(line))
+    return (*rest, f"rendered: artificial terrain: {recipes} ({ARTIFICIAL.partition(':')[0]})")
 
 
 def open_onnx(path: Path) -> ort.InferenceSession:
