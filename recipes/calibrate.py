@@ -2,9 +2,10 @@
 
     python recipes/calibrate.py MODEL --data DIR
 
-MODEL is a folder of `im2dem models export`; its card is written again. Places count alike. The amplitude is the median
-over tiles of 256 px with 20 m of relief of true over predicted spread; sigma is then fitted to the heights as they are
-published, shifted only (`im2dem.core.calibration`). The gap of every place with the factor of the others is printed.
+MODEL is a folder of `im2dem models export`; its card is written again. Places count alike, and the tiles of a place.
+The amplitude is the median over tiles of 256 px with 20 m of relief of true over predicted spread; sigma is then fitted
+to the heights as they are published, shifted only, so that the worst place is as good as can be
+(`im2dem.core.calibration`). The gap of every place with the factor of the others is printed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from im2dem.pipeline.predict import PredictOptions, predictor
 from im2dem.runtime.card import CARD_NAME, load_card, save_card
 
 LEAST_RELIEF_M = 20.0
+PIXELS_A_TILE = 4096
 
 
 def main() -> int:
@@ -44,8 +46,8 @@ def main() -> int:
     samples = {}
     for region, own in tiles.items():
         dh = [amplitude * p - z for p, z, _ in own]
-        shifted = np.concatenate([(d - np.median(d))[::7] for d in dh])
-        samples[region] = (shifted, np.concatenate([amplitude * s[::7] for _, _, s in own]))
+        shifted = np.concatenate([_thinned(d - np.median(d)) for d in dh])
+        samples[region] = (shifted, np.concatenate([_thinned(amplitude * s) for _, _, s in own]))
     fit = fit_calibration(samples)
     save_card(replace(card, amplitude_scale=round(amplitude, 4), sigma_scale=round(amplitude * fit.factor, 4)), path)
     gaps = held_out_gaps(samples) if len(samples) > 1 else {}
@@ -79,6 +81,11 @@ def _tiles(model: Path, data: Path) -> dict[str, list[tuple[np.ndarray, np.ndarr
                     (heights[at][keep], truth[at][keep], sigma[at][keep])
                 )
     return found
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """So many values of each tile, however much of it is there."""
+    return values[np.linspace(0, len(values) - 1, PIXELS_A_TILE).astype(int)]
 
 
 def _has_relief(tile: tuple[np.ndarray, np.ndarray, np.ndarray]) -> bool:

@@ -44,6 +44,24 @@ def test_regions_count_alike_whatever_their_size():
     assert 0.8 < both < 1.25  # by pixels it would be near 2
 
 
+def test_the_worst_region_is_as_good_as_can_be():
+    samples = {"tame": region(1, 0.7), "also": region(2, 0.75), "wild": region(3, 1.3)}
+    fit = fit_calibration(samples)
+
+    def worst(factor):
+        curves = [coverage_curve(dh, sigma * factor) for dh, sigma in samples.values()]
+        return max(float(calibration_gap(np.array(curve))) for curve in curves)
+
+    # by the median of all errors the two that are alike would decide
+    assert 0.85 < fit.factor < 1.1
+    assert worst(fit.factor) <= min(worst(fit.factor * 0.97), worst(fit.factor * 1.03))
+    gaps = [
+        float(calibration_gap(np.array(coverage_curve(*(samples[name][0], samples[name][1] * fit.factor)))))
+        for name in ("tame", "wild")
+    ]
+    assert gaps[0] == pytest.approx(gaps[1], abs=0.006)  # a step of a hundredth moves either by 0.003
+
+
 def test_held_out_regions_gain_where_all_err_alike_and_lose_where_one_differs():
     alike = {name: region(seed, 0.6) for seed, name in enumerate("abc")}
     for before, after in held_out_gaps(alike).values():
