@@ -56,6 +56,7 @@ def test_every_command_is_there():
         "models list",
         "models info",
         "models export",
+        "models average",
         "dataset synth",
         "dataset pack",
         "dataset unpack",
