@@ -132,6 +132,16 @@ def test_maplibre_finds_the_heights_by_what_the_folder_says_of_itself(export, de
     assert source.min() - 0.1 <= found.min() <= found.max() <= source.max() + 0.1
 
 
+@pytest.mark.parametrize(
+    ("words", "template"),
+    [([], "{z}/{x}/{y}.png"), (["--url", "https://example.org/t/"], "https://example.org/t/{z}/{x}/{y}.png")],
+)
+def test_tilejson_says_where_the_tiles_are(export, dem, words, template):
+    assert export(dem, "--to", "terrarium", "-o", "t", "--zoom", "10-11", *words)[0] == 0
+    about = json.loads(Path("t/tilejson.json").read_text())
+    assert (about["tilejson"], about["tiles"]) == ("3.0.0", [template])
+
+
 def test_map_tiles_end_where_the_map_of_the_web_ends(export, folder):
     place = Affine(1e-3, 0, 10, 0, -1e-3, 89.9)
     drawing.draw(Path("pole.tif"), drawing.heights()[None], crs="EPSG:4326", transform=place)
@@ -206,6 +216,8 @@ def test_relative_heights_are_told(export, dem):
         (["--to", "r16", "-o", "x.r16", "--engine", "godot"], "unreal, unity"),
         (["--to", "pmtiles", "-o", "x.pmtiles", "--encoding", "grey"], "terrarium, mapbox"),
         (["--to", "mapbox", "-o", "t", "--zoom", "9-40"], "between 0 and 22"),
+        (["--to", "mapbox", "-o", "t", "--url", "example.org/t"], "--url must begin with http"),
+        (["--to", "pmtiles", "-o", "x.pmtiles", "--url", "https://example.org/t"], "--url does nothing for pmtiles"),
         (["--to", "contours", "-o", "x.shp"], ".geojson or .gpkg"),
         (["--to", "hillshade", "-o", "x.bmp"], ".tif or .png"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, fields
 
 from im2dem.core.errors import UsageError
@@ -18,8 +19,8 @@ USES: dict[str, frozenset[str]] = {
     "png16": frozenset({"engine"}),
     "r16": frozenset({"engine", "byte_order"}),
     "exr": frozenset(),
-    "terrarium": _MAP,
-    "mapbox": _MAP,
+    "terrarium": _MAP | {"url"},
+    "mapbox": _MAP | {"url"},
     "pmtiles": _MAP | {"encoding"},
     "quantized-mesh": _MAP,
     "contours": frozenset({"interval_m", "max_px"}),
@@ -68,6 +69,8 @@ class ExportOptions:
         Of pmtiles: "terrarium" (None) or "mapbox".
     nodata_m
         Height that tiles get where there is none, metres; None: 0.
+    url
+        Address that a folder of map tiles will have, for its tilejson.json; None: tiles are named from the folder.
     interval_m
         Metres between contours; None: about 12 lines.
     azimuth_deg, altitude_deg, multidirectional
@@ -99,6 +102,7 @@ class ExportOptions:
     zoom: tuple[int, int] | None = None
     encoding: str | None = None
     nodata_m: float | None = None
+    url: str | None = None
     interval_m: float | None = None
     azimuth_deg: float | None = None
     altitude_deg: float | None = None
@@ -122,6 +126,8 @@ class ExportOptions:
             raise UsageError(f"--max-px must be at least 2, got {self.max_px}")
         if self.tiles is not None and min(self.tiles) < 1:
             raise UsageError(f"--tiles must be ROWSxCOLUMNS of at least 1x1, got {self.tiles[0]}x{self.tiles[1]}")
+        if self.url is not None and not re.match(r"https?://[^/]", self.url):
+            raise UsageError(f"--url must begin with http:// or https://; got {self.url!r}")
         if self.zoom is not None and not 0 <= self.zoom[0] <= self.zoom[1] <= 22:
             raise UsageError(f"--zoom must be LOW-HIGH between 0 and 22, got {self.zoom[0]}-{self.zoom[1]}")
 

@@ -188,9 +188,7 @@ def export_map_tiles(model: HeightModel, target: Path, options: ExportOptions) -
     tiles = pyramid(sample, zooms, bounds)
     pictures = ((zoom, x, y, tile_png(heights, encoding, nodata_m)) for zoom, x, y, heights in tiles)
     about = model.facts | {
-        "tilejson": "3.0.0",
         "name": Path(model.reader.name).stem,
-        "tiles": ["{z}/{x}/{y}.png"],
         "type": "baselayer",
         "format": "png",
         "encoding": encoding,
@@ -214,8 +212,14 @@ def export_map_tiles(model: HeightModel, target: Path, options: ExportOptions) -
                 count += 1
             if count == 0:
                 raise NoDataError(f"{model.reader.name}: not one pixel has a height; check its nodata value")
-            (folder / "tilejson.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            told = about | {"tilejson": "3.0.0", "tiles": [_template(options.url)]}
+            (folder / "tilejson.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return [target], {"tiles": count, "zoom": list(zooms), "encoding": encoding}
+
+
+def _template(url: str | None) -> str:
+    """Where a map finds the tiles; without an address MapLibre looks beside its own page, not beside tilejson.json."""
+    return "{z}/{x}/{y}.png" if url is None else url.rstrip("/") + "/{z}/{x}/{y}.png"
 
 
 def check_count(zoom: int, bounds: tuple[float, float, float, float]) -> None:
