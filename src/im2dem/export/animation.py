@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from im2dem.core.errors import MissingDependencyError, UsageError
 
 KINDS = ("gif", "webp", "mp4")
 Frames = Iterable[NDArray[np.uint8]]
-_COLOURS_FROM = 3
+_COLOURS_FROM_PX = 30_000  # a frame
 # GIF counts in hundredths of a second, WebP in thousandths.
 _TICK_MS = {"gif": 10, "webp": 1}
 _FASTEST_S = 0.02  # players slow down what is faster
@@ -66,19 +67,14 @@ def write_animation(sink: BinaryIO, frames: Frames, kind: str, seconds_a_frame: 
         count = _write_mp4(sink, frames, seconds_a_frame)
         return Written(count, round(count * seconds_a_frame, 3))
     timed = _Timed(frames, max(seconds_a_frame, _FASTEST_S), _TICK_MS[kind])
-    pictures = map(Image.fromarray, timed)
-    head = list(islice(pictures, _COLOURS_FROM))
-    if not head:
+    rest: Iterator[Image.Image] = _in_common_colours(timed) if kind == "gif" else map(Image.fromarray, timed)
+    first = next(rest, None)
+    if first is None:
         raise UsageError("an animation needs at least one frame")
-    rest: Iterator[Image.Image] = chain(head, pictures)
-    if kind == "gif":
-        # A palette for all frames: one of each frame's own would make colours flicker.
-        palette = _common_palette(head)
-        rest = (picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in rest)
     how: dict[str, Any] = {"format": "GIF"} if kind == "gif" else {"format": "WEBP", "quality": 82, "method": 4}
     film = io.BytesIO()
     # The list grows with the frames that are drawn; Pillow asks for a frame's duration after the frame.
-    next(rest).save(film, save_all=True, append_images=rest, duration=timed.durations_ms, loop=0, **how)
+    first.save(film, save_all=True, append_images=rest, duration=timed.durations_ms, loop=0, **how)
     sink.write(film.getbuffer())
     film.seek(0)
     with Image.open(film) as made:
@@ -116,12 +112,27 @@ class _Timed:
             yield frame
 
 
-def _common_palette(pictures: list[Image.Image]) -> Image.Image:
-    width, height = pictures[0].size
-    sheet = Image.new("RGB", (width * len(pictures), height))
-    for k, picture in enumerate(pictures):
-        sheet.paste(picture, (k * width, 0))
-    return sheet.quantize(255, method=Image.Quantize.MEDIANCUT)
+def _in_common_colours(frames: Frames) -> Iterator[Image.Image]:
+    """Frames with one palette for all: a frame's own would make colours flicker, the first one's would miss the others'.
+
+    They are drawn once and wait in a file until all colours are known.
+    """
+    shapes, samples = [], []
+    with tempfile.TemporaryFile(prefix="im2dem-") as waiting:
+        for frame in frames:
+            waiting.write(np.ascontiguousarray(frame))
+            step = math.ceil(math.sqrt(frame.shape[0] * frame.shape[1] / _COLOURS_FROM_PX))
+            shapes.append(frame.shape)
+            samples.append(frame[::step, ::step].reshape(-1, 3))
+        if not samples:
+            return
+        # Rare colours count as well (a lake that is seen in one frame of ten), then each moves to the mean of its own.
+        colours = Image.fromarray(np.concatenate(samples)[None])
+        palette = colours.quantize(255, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
+        waiting.seek(0)
+        for shape in shapes:
+            frame = np.frombuffer(waiting.read(math.prod(shape)), dtype=np.uint8).reshape(shape)
+            yield Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def _write_mp4(sink: BinaryIO, frames: Frames, seconds_a_frame: float) -> int:
