@@ -113,7 +113,7 @@ class _Timed:
 
 
 def _in_common_colours(frames: Frames) -> Iterator[Image.Image]:
-    """Frames with one palette for all: a frame's own would make colours flicker, the first one's would miss the others'.
+    """Frames with one palette for all: a frame's own would make colours flicker, the first one's would miss others.
 
     They are drawn once and wait in a file until all colours are known.
     """
