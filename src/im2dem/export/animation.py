@@ -120,7 +120,7 @@ def _in_common_colours(frames: Frames) -> Iterator[Image.Image]:
     shapes, samples = [], []
     with tempfile.TemporaryFile(prefix="im2dem-") as waiting:
         for frame in frames:
-            waiting.write(np.ascontiguousarray(frame))
+            waiting.write(frame.tobytes())
             step = math.ceil(math.sqrt(frame.shape[0] * frame.shape[1] / _COLOURS_FROM_PX))
             shapes.append(frame.shape)
             samples.append(frame[::step, ::step].reshape(-1, 3))
