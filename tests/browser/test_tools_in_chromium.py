@@ -207,6 +207,23 @@ def test_the_address_holds_the_state_and_gives_it_back(show, compared):
     assert opened.troubles == again.troubles == evil.troubles == []
 
 
+def test_the_address_holds_what_is_drawn(show, compared):
+    opened = show(compared)
+    opened.ask("window.im2dem.measure([[20, 20], [60, 20], [60, 50], [20, 50]], 'area')")
+    opened.until("location.hash.includes('area=')")
+    title = opened.page.inner_text("#profile-title")
+    assert "1.08 km²" in title
+    again = show(compared, fragment=opened.ask("location.hash"))
+    assert again.page.inner_text("#profile-title") == title
+    # Nobody who follows the address has the tool in hand: a click sets no point.
+    again.page.mouse.click(300, 300)
+    assert again.page.inner_text("#profile-title") == title
+    again.page.keyboard.press("Escape")
+    again.until("location.hash === ''")
+    assert not again.page.is_visible("#profile")
+    assert opened.troubles == again.troubles == []
+
+
 def test_every_key_does_what_the_help_says(shared, html):
     opened = shared(html)
     # Of seven layers this page has all but the error.

@@ -137,6 +137,16 @@ def test_how_many_calls_serve_best():
     assert best_calls("cpu", None, 100) == min(available_cores(), MOST_CALLS)
 
 
+def test_a_pixel_size_beyond_the_range_is_told_as_its_end(card_path):
+    low, high = CARD.gsd_range_m
+    image = batch()
+    for gsd_m, told in ((low / 8, low), (high * 3, high), ((low + high) / 2, (low + high) / 2)):
+        model = OnnxModel(card_path, condition=Condition(gsd_m=gsd_m), threads=1)
+        # relief = red + the sum of what the net is told, see write_model; metres go by the pixels' own size
+        wanted = (image[:, 0] + Condition(gsd_m=told).vector().sum()) * 32 * gsd_m
+        np.testing.assert_allclose(model(image)[:, 0], wanted, rtol=1e-5)
+
+
 def test_wild_sigma_stays_finite(card_path):
     image = np.full((1, 3, 32, 32), 1e6, np.float32)
     assert np.isfinite(OnnxModel(card_path, condition=Condition(gsd_m=1000.0), threads=1)(image)).all()

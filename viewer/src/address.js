@@ -5,7 +5,7 @@ import { fromHash, toHash } from "./hash.js";
 const WAIT_MS = 250;
 
 export class Address {
-  /** @param first values of a page without a hash; @param view gives {eye, target, frames} */
+  /** @param first values of a page without a hash; @param view gives {eye, target, frames, drawn} */
   constructor(first, view) {
     Object.assign(this, { first, view, timer: 0, moved: false });
   }
@@ -22,8 +22,8 @@ export class Address {
   }
 
   text(state) {
-    const view = this.view();
-    return toHash(state.values, this.first, this.moved ? view : { frames: view.frames });
+    const { frames, drawn, ...pose } = this.view();
+    return toHash(state.values, this.first, { ...(this.moved ? pose : {}), frames, drawn });
   }
 
   write(state) {

@@ -5,9 +5,13 @@ const NUMBER = { x: ["exaggeration", 1e-6, 1000], w: ["waterLevel", -1e7, 1e7], 
 const FLAG = { water: "water", contours: "contours", shadows: "shadows" };
 const WORD = { layer: "layer", compare: "compare", other: "other", date: "date", theme: "theme" };
 
+/** What may be drawn: places in parts of the raster's width and height, so that they hold for a page of another size. */
+const DRAWN = ["line", "area"];
+const MOST_PLACES = 200;
+
 const short = (value) => String(Number(value.toPrecision(6)));
 
-/** Text after "#" for what differs from `first`; `view` is {eye, target, frames}. */
+/** Text after "#" for what differs from `first`; `view` is {eye, target, frames, drawn}. */
 export function toHash(values, first, view) {
   const parts = [];
   const put = (key, text) => parts.push(`${key}=${encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3A", ":")}`);
@@ -21,10 +25,11 @@ export function toHash(values, first, view) {
   }
   if (view?.eye) put("eye", [...view.eye, ...view.target].map(short).join(","));
   if (view?.frames?.length) put("way", view.frames.map((f) => [...f.eye, ...f.target].map(short).join(",")).join(":"));
+  if (view?.drawn?.places.length) put(view.drawn.kind, view.drawn.places.map((place) => place.map(short).join(",")).join(":"));
   return parts.join("&");
 }
 
-/** {values, eye, target, frames} of a hash; `allowed` gives the words each name may have. */
+/** {values, eye, target, frames, drawn} of a hash; `allowed` gives the words each name may have. */
 export function fromHash(text, allowed) {
   const out = { values: {}, frames: [] };
   const parts = new URLSearchParams(text.replace(/^#/, ""));
@@ -43,6 +48,10 @@ export function fromHash(text, allowed) {
   Object.assign(out, view(numbers(parts.get("eye"), 6)));
   const way = (parts.get("way") ?? "").split(":").map((one) => view(numbers(one, 6)));
   if (way.every(Boolean)) out.frames = way.slice(0, 50);
+  for (const kind of DRAWN) {
+    const places = (parts.get(kind) ?? "").split(":").map((one) => numbers(one, 2));
+    if (places.every((place) => place?.every((v) => v >= 0 && v <= 1))) out.drawn = { kind, places: places.slice(0, MOST_PLACES) };
+  }
   return out;
 }
 

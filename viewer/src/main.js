@@ -102,8 +102,11 @@ function solid(data, state, panel, software) {
     overlay.follow();
     measuring.follow();
   }, software);
-  const address = new Address(first, () => ({ ...eye.pose, frames: film.frames }));
-  const measuring = new Measuring(document, data, eye, state, () => loop.ask());
+  const address = new Address(first, () => ({ ...eye.pose, frames: film.frames, drawn: measuring.drawn }));
+  const measuring = new Measuring(document, data, eye, state, () => {
+    loop.ask();
+    address.later(state);
+  });
   const film = new Film(document, { eye, scene, payload, canvas }, (moving) => loop.ask(moving),
     () => address.later(state, true), told.frames);
   const divide = swipe(at("divider"), canvas, state, () => scene.room);
@@ -131,6 +134,7 @@ function solid(data, state, panel, software) {
   state.set(told.values);
   eye.frame();
   if (told.eye) eye.pose = told;
+  if (told.drawn) measuring.draw(told.drawn);
   for (const name of ["pointerup", "wheel", "keyup"]) canvas.addEventListener(name, () => address.later(state, true));
   pointer(canvas, overlay, state, measuring);
   buttons(eye, scene, data, state, overlay, () => loop.ask(), () => address.later(state, true));
@@ -147,7 +151,7 @@ function solid(data, state, panel, software) {
     },
     tiles: () => [...detail.held.keys()], table: () => measuring.table, hash: () => address.text(state),
     measure: (points, mode = "line") => {
-      Object.assign(measuring, { points, mode });
+      Object.assign(measuring, { points, mode, kind: mode });
       measuring.update();
     },
   });

@@ -10,9 +10,9 @@ import { ground, plain, squared, unitName } from "./words.js";
 const NS = "http://www.w3.org/2000/svg";
 
 export class Measuring {
-  /** @param data {terrain, payload, sigma, truth}; @param eye; @param state; @param changed asks for a drawing */
+  /** `mode` is the tool in hand, or null; `kind` is what the points make. @param data {terrain, payload, sigma, truth}; @param eye; @param state; @param changed asks for a drawing */
   constructor(root, data, eye, state, changed) {
-    Object.assign(this, data, { eye, state, changed, points: [], mode: null, profile: [] });
+    Object.assign(this, data, { eye, state, changed, points: [], mode: null, kind: "line", profile: [] });
     this.at = (id) => root.querySelector(`#${id}`);
     this.ink = this.at("ink");
     this.at("line").addEventListener("click", () => this.start("line"));
@@ -29,8 +29,26 @@ export class Measuring {
 
   start(mode) {
     this.mode = this.mode === mode ? null : mode;
-    if (this.mode) this.update();
+    if (this.mode) {
+      this.kind = this.mode;
+      this.update();
+    }
     this.say();
+  }
+
+  /** What is drawn, for the address: {kind, places in parts of the raster}. */
+  get drawn() {
+    const { width, height } = this.terrain;
+    return { kind: this.kind, places: this.points.map(([col, row]) => [(col + 0.5) / width, (row + 0.5) / height]) };
+  }
+
+  /** Draw what an address told, with no tool in hand. */
+  draw({ kind, places }) {
+    const { width, height } = this.terrain;
+    const inside = (part, size) => Math.min(Math.max(part * size - 0.5, 0), size - 1);
+    this.kind = kind;
+    this.points = places.map(([x, y]) => [inside(x, width), inside(y, height)]);
+    this.update();
   }
 
   get active() {
@@ -63,7 +81,7 @@ export class Measuring {
     const { terrain, payload, truth, sigma } = this;
     const { grid } = payload;
     const lift = payload.truth?.shift ?? 0;
-    this.profile = samples(terrain, this.points, this.mode === "area").map((p) => {
+    this.profile = samples(terrain, this.points, this.kind === "area").map((p) => {
       const [x, y] = terrain.coordinates(p.col, p.row);
       const place = lonLat(payload.place, grid, p.col, p.row);
       return {
@@ -83,7 +101,7 @@ export class Measuring {
   }
 
   say() {
-    const { terrain, payload, mode } = this;
+    const { terrain, payload, mode, kind } = this;
     const unit = payload.grid.unit;
     this.at("line").setAttribute("aria-pressed", mode === "line");
     this.at("area").setAttribute("aria-pressed", mode === "area");
@@ -93,8 +111,8 @@ export class Measuring {
     if (this.profile.length > 1) {
       const s = summary(terrain, this.profile);
       const h = unitName(payload.height.unit);
-      parts.push(`${ground(s.length, unit)}${mode === "area" ? " around" : ""}`);
-      if (mode === "area" && this.points.length > 2) parts.push(squared(area(terrain, this.points), unit));
+      parts.push(`${ground(s.length, unit)}${kind === "area" ? " around" : ""}`);
+      if (kind === "area" && this.points.length > 2) parts.push(squared(area(terrain, this.points), unit));
       if (s.low <= s.high) parts.push(`${plain(s.low)} to ${plain(s.high)} ${h}`, `↑\u00a0${plain(s.up)} ↓\u00a0${plain(s.down)}\u00a0${h}`);
       this.at("profile-title").textContent = parts.join(" · ");
     }
@@ -134,9 +152,9 @@ export class Measuring {
       const step = Math.max(1, Math.floor(this.profile.length / 160));
       const path = this.profile.filter((_, k) => k % step === 0 || k === this.profile.length - 1)
         .map((p) => spot(p.col, p.row)).filter(({ y }) => Number.isFinite(y)).map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-      const kind = this.mode === "area" && this.points.length > 2 ? "polygon" : "polyline";
-      put(kind, { points: path, class: "halo" });
-      put(kind, { points: path, class: "ink" });
+      const shape = this.kind === "area" && this.points.length > 2 ? "polygon" : "polyline";
+      put(shape, { points: path, class: "halo" });
+      put(shape, { points: path, class: "ink" });
     }
     for (const [col, row] of this.points) {
       const { x, y } = spot(col, row);

@@ -59,14 +59,15 @@ test("what goes into the address comes out of it, and nonsense is left out", () 
   const first = firstState(payload, 0, 1000);
   const values = { ...first, exaggeration: 3.5, layer: "slope", water: true, waterLevel: 120, sunAzimuth: 100, sunElevation: 12,
     compare: "swipe", other: "dem:height", date: "2021-12-28", minutes: 600, theme: "dark", shadows: true, split: 0.25 };
-  const view = { eye: [0.1, 0.5, 1.2], target: [0, 0.01, 0], frames: [{ eye: [1, 1, 1], target: [0, 0, 0] }, { eye: [0, 1, 1], target: [0, 0, 0.5] }] };
+  const view = { eye: [0.1, 0.5, 1.2], target: [0, 0.01, 0], frames: [{ eye: [1, 1, 1], target: [0, 0, 0] }, { eye: [0, 1, 1], target: [0, 0, 0.5] }],
+    drawn: { kind: "area", places: [[0.25, 0.5], [0.125, 1], [0, 0.75]] } };
   const text = toHash(values, first, view);
   const allowed = { layer: ["image", "slope"], other: ["dem:height"], compare: ["swipe"], theme: ["dark"] };
   const back = fromHash(`#${text}`, allowed);
   assert.deepEqual({ ...first, ...back.values }, values);
-  assert.deepEqual([back.eye, back.target, back.frames], [view.eye, view.target, view.frames]);
+  assert.deepEqual([back.eye, back.target, back.frames, back.drawn], [view.eye, view.target, view.frames, view.drawn]);
   assert.equal(toHash(first, first, null), "");
-  const bad = fromHash("#layer=evil&x=-4&sun=1&eye=1,2,x,4,5,6&water=2&split=7&date=tomorrow&way=1:2&=", allowed);
+  const bad = fromHash("#layer=evil&x=-4&sun=1&eye=1,2,x,4,5,6&water=2&split=7&date=tomorrow&way=1:2&line=0.5,0.5:0.5,2&area=1&=", allowed);
   assert.deepEqual(bad, { values: {}, frames: [] });
 });
 

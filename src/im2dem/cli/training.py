@@ -31,7 +31,10 @@ def train(
         Path | None, typer.Option(help="Folder of a run to go on with; recipe and data are those it began with.")
     ] = None,
     settings: Annotated[list[str], typer.Option("--set", help="key=value over the recipe, e.g. loss.normal=0.3.")] = [],  # noqa: B006
-    start: Annotated[Path | None, typer.Option(help="Weights of another run to start from (its best.pt).")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Weights to start from: best.pt of a run, a model's folder, or the name of one that ships."),
+    ] = None,
 ) -> None:
     """Train a model. Packs named val-* choose the best weights; an interrupted run goes on from its checkpoint."""
     recipes, journal = extras.train_room("recipe"), extras.train_room("journal")

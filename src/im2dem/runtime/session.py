@@ -151,7 +151,7 @@ class OnnxModel:
                 f"the card of {self.card.name} says inputs {', '.join(self.card.inputs)}, the file takes "
                 f"{', '.join(sorted(takes))}; they do not belong together"
             )
-        self._turn, self._told = _turned(condition, self.card.sun_sector_deg)
+        self._turn, self._told = _turned(_within(condition, self.card.gsd_range_m), self.card.sun_sector_deg)
         # Heights leave in metres, or in pixel sizes where nobody knows how large a pixel is.
         self._scale = np.float32(SLOPE_UNIT * (condition.gsd_m or 1.0))
 
@@ -256,6 +256,14 @@ class _Turn:
     def undo(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         turned = tiles[..., ::-1] if self.mirror_ew else tiles
         return np.ascontiguousarray(np.rot90(turned, -self.quarters, axes=(-2, -1)) if self.quarters else turned)
+
+
+def _within(condition: Condition, gsd_range_m: tuple[float, float]) -> Condition:
+    """What a net may be told: a pixel size far from those that it learned with puts it out more than a wrong one."""
+    if condition.gsd_m is None:
+        return condition
+    low, high = gsd_range_m
+    return replace(condition, gsd_m=min(max(condition.gsd_m, low), high))
 
 
 def _turned(condition: Condition, sector_deg: tuple[float, float] | None) -> tuple[_Turn, Condition]:

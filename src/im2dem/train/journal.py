@@ -94,10 +94,17 @@ class Journal:
                 raise
             raise OutputError(f"the run's folder {folder} cannot be written: {error}") from error
 
-    def note_data(self, chips: Sequence[Chips], files: Sequence[str] = ()) -> None:
-        """Record what the run learns from: `data.txt` for the card, and the files for `--resume`."""
+    def note_data(self, chips: Sequence[Chips], files: Sequence[str] = (), inherited: Sequence[str] = ()) -> None:
+        """Record what the run learns from: `data.txt` for the card, and the files for `--resume`.
+
+        `inherited` are the sources of the model that it starts from. What was noted before stays.
+        """
         if self.is_writer:
-            (self.folder / "data.txt").write_text("\n".join(data_lines(chips)) + "\n")
+            noted = self.folder / "data.txt"
+            before = noted.read_text(encoding="utf-8").splitlines() if noted.is_file() else []
+            noted.write_text(
+                "\n".join(dict.fromkeys((*before, *data_lines(chips), *inherited))) + "\n", encoding="utf-8"
+            )
             if files:
                 (self.folder / DATA).write_text(json.dumps(list(files)))
 

@@ -19,6 +19,7 @@ from im2dem.dataset.training_data import TrainingData
 from .adversary import Adversary
 from .batches import Batch, Sampler
 from .feed import make_feed
+from .from_model import sources_of_model, start_from_model
 from .interrupt import Interrupt
 from .journal import BEST, CHECKPOINT, Journal, Reporter, Silent
 from .losses import relief_loss
@@ -29,6 +30,8 @@ from .resident import ResidentSampler
 from .validate import Validator
 
 LOG_EVERY = 50
+# Batches on which normalisations are measured when a run starts from an exported model.
+MEASURED_BATCHES = 12
 
 
 class NotFiniteError(Im2DemError, ArithmeticError):
@@ -113,6 +116,12 @@ class Run:
         weights = read_checkpoint(path, self.device)["ema"]
         self.net.load_weights(weights)
         self.ema.load_weights(weights)
+
+    def start_from_model(self, name_or_path: Path, sampler: Sampler | ResidentSampler) -> None:
+        """Take up the weights of an exported model."""
+        batches = (sampler.batch(step).to(self.device) for step in range(MEASURED_BATCHES))
+        start_from_model(self.net, name_or_path, batches)
+        self.ema.load_state_dict(self.net.state_dict())
 
     def train_step(self, batch: Batch) -> tuple[float, dict[str, Tensor]]:
         """One update; returns the loss and its terms."""
@@ -207,7 +216,8 @@ def train(
     reporter
         Told every step and every logged row.
     start
-        Weights of another run to start from (fine-tuning).
+        Weights to start from (fine-tuning): a checkpoint of another run, the folder of a model, or the name of one
+        that ships.
     stop_at
         Stop early at this step, as an interruption would.
 
@@ -227,19 +237,21 @@ def train(
     device = accelerator.device
     torch.backends.cudnn.benchmark = True  # all batches are of one size
     journal = Journal(out, recipe.to_dict(), accelerator.is_main_process)
-    journal.note_data([*data.real, *data.rendered], data.files)
+    is_model = start is not None and not start.is_file()
+    inherited = sources_of_model(start) if start is not None and is_model else ()
+    journal.note_data([*data.real, *data.rendered], data.files, inherited)
     checkpoint = out / CHECKPOINT
     is_begun = checkpoint.exists()
     run = load_run(checkpoint, device, accelerator) if is_begun else Run(recipe, device, accelerator)
     if is_begun:
         journal.go_on_from(run.step)
-    elif start is not None:
-        run.start_from(start)
     sampler = (
         ResidentSampler(data.real, data.rendered, recipe, device)
         if recipe.resident
         else Sampler(data.real, data.rendered, recipe)
     )
+    if start is not None and not is_begun:
+        run.start_from_model(start, sampler) if is_model else run.start_from(start)
     validator = Validator(data.held_out) if data.held_out and accelerator.is_main_process else None
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
     feed = make_feed(sampler, run.step, last, device, (accelerator.process_index, accelerator.num_processes))

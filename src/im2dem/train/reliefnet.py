@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from im2dem.core.errors import UsageError
 
+from .integral import Integral
 from .lite0 import LiteEncoder
 
 CONDITION_SIZE = 8
@@ -38,6 +39,7 @@ GUIDE_GAIN = (4.0, 1.0, 4.0, 1.0)
 # Sides of the squares against whose mean a pixel is a ridge or a valley, see `losses.ridge_lines`.
 RIDGE_SPANS_PX = (9, 33)
 RIDGES = ("ridges.weight", "ridges.bias")
+INTEGRAL = ("integral.slopes.weight", "integral.slopes.bias")
 # Zeros beyond the edge tell a net where it is in the crop, and it learns blobs at edges instead of relief.
 PADDING: Final = "replicate"
 
@@ -66,6 +68,8 @@ class ReliefNetConfig:
         Whether the net must also tell ridges from valleys while it is trained; what it exports is the same without.
     pyramid
         Whether the net first looks at the picture at half its size, and is given what it saw there as a channel.
+    integral
+        Whether the net also sees slopes and sums them up to long waves, see `integral.py`.
     """
 
     encoder: str = "plain"
@@ -76,6 +80,7 @@ class ReliefNetConfig:
     lite: int = 0
     ridges: bool = False
     pyramid: bool = False
+    integral: bool = False
 
 
 class ReliefParts(NamedTuple):
@@ -224,6 +229,7 @@ class ReliefNet(nn.Module):
         self.ridges = (
             nn.Conv2d(widths[0], len(RIDGE_SPANS_PX), 3, 1, 1, padding_mode=PADDING) if self.config.ridges else None
         )
+        self.integral = Integral(widths[0]) if self.config.integral else None
         self.amplitude = nn.Sequential(nn.Linear(skips[-1] + embedding, 64), nn.ReLU(), nn.Linear(64, 1))
 
     def _make_encoder(self, cues: int) -> PlainEncoder | LiteEncoder:
@@ -268,6 +274,8 @@ class ReliefNet(nn.Module):
             x = up(torch.cat([x, skip], dim=1), c)
         out = F.interpolate(self.head(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
         shape, log_b = out[:, :1], out[:, 1:]
+        if self.integral is not None:
+            shape = shape + self.integral(x, image.shape[-2:])
         lines = out[:, :0]
         if self.ridges is not None:
             lines = F.interpolate(self.ridges(x).float(), size=image.shape[-2:], mode="bilinear", align_corners=False)
@@ -307,7 +315,7 @@ class ReliefNet(nn.Module):
         own = self.state_dict()
         # lines that the other net was not asked for begin by chance; those that this one is not asked for are left out
         weights = {name: value for name, value in weights.items() if self.ridges is not None or name not in RIDGES}
-        weights |= {name: own[name] for name in RIDGES if name in own and name not in weights}
+        weights |= {name: own[name] for name in (*RIDGES, *INTEGRAL) if name in own and name not in weights}
         wider = {}
         if self.config.guide or self.config.pyramid:
             wider["encoder.stem.weight"] = 0

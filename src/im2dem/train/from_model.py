@@ -1,0 +1,109 @@
+"""Weights of an exported model for a net that goes on learning, for whoever has the model and not its run.
+
+The exporter multiplies every normalisation into the convolution before it. Here the convolutions are taken as they
+are, and the normalisations behind them are set so that the net gives what the model gave, both while it is used and
+while it learns: their statistics are measured on training pictures, their scale and shift undo them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from im2dem.core.errors import UsageError
+from im2dem.runtime.card import find_model, load_card, verified_onnx
+
+from .batches import Batch
+from .reliefnet import INTEGRAL, ReliefNet
+
+# Which normalisation stands behind a convolution.
+_BEHIND = {"conv1": "bn1", "conv2": "bn2", "expand": "bn0", "depthwise.1": "bn1", "project": "bn2", "stem": "bn"}
+_CONVOLUTION = re.compile(rf"(?P<room>.*\.)(?P<name>{'|'.join(map(re.escape, _BEHIND))})\.weight_bias")
+
+
+def sources_of_model(name_or_path: Path) -> tuple[str, ...]:
+    """What the model learned from, one line for each source with its licence: who starts from it inherits them."""
+    return load_card(find_model(name_or_path)).training_data
+
+
+def start_from_model(net: ReliefNet, name_or_path: Path, batches: Iterable[Batch]) -> None:
+    """Give a net the weights of a model.
+
+    Parameters
+    ----------
+    net
+        Of the sizes that the model was trained with, see its recipe.
+    name_or_path
+        A model that ships, or the folder of one.
+    batches
+        Training pictures on which the normalisations are measured; a few dozen pictures are enough.
+
+    Raises
+    ------
+    ModelError
+        The folder holds no sound model.
+    UsageError
+        The model was not exported from a net of these sizes.
+    """
+    card_path = find_model(name_or_path)
+    stored = _initializers(verified_onnx(load_card(card_path), card_path))
+    own = net.state_dict()
+    folded = {name: value for name, value in stored.items() if _CONVOLUTION.fullmatch(name)}
+    weights = dict(own)
+    for name, value in own.items():
+        if name in stored and stored[name].shape == value.shape:
+            weights[name] = stored[name].to(value)
+    for name, bias in folded.items():
+        found = _CONVOLUTION.fullmatch(name)
+        norm = found["room"] + _BEHIND[found["name"]] if found else ""
+        if f"{norm}.bias" in own:
+            weights |= {f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
+            level = 1 - cast(nn.BatchNorm2d, net.get_submodule(norm)).eps
+            weights |= {f"{norm}.running_mean": torch.zeros_like(bias), f"{norm}.running_var": level + 0 * bias}
+    missing = [name for name, _ in net.named_parameters() if weights[name] is own[name] and name not in INTEGRAL]
+    if missing:
+        raise UsageError(
+            f"{name_or_path} does not hold {missing[0]} as this recipe's net has it; start with the network of the "
+            "model's own recipe"
+        )
+    net.load_state_dict(weights)
+    _measure(net, batches)
+
+
+@torch.no_grad()
+def _measure(net: ReliefNet, batches: Iterable[Batch]) -> None:
+    """Let every normalisation that learns have the statistics of what comes in, and undo them."""
+    net.train()  # what is frozen stays in evaluation, and needs no statistics of its own
+    learning = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
+    seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {part: [] for part in learning}
+
+    def note(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].float()
+        seen[part].append((x.mean((0, 2, 3)), x.square().mean((0, 2, 3))))
+
+    hooks = [part.register_forward_pre_hook(note) for part in learning]
+    net.eval()
+    for batch in batches:
+        net.parts(batch.image, batch.condition, batch.guide_or_none)
+    for hook in hooks:
+        hook.remove()
+    for part in learning:
+        mean, square = (torch.stack(values).mean(0) for values in zip(*seen[part], strict=True))
+        part.running_mean, part.running_var = mean, (square - mean**2).clamp_min(0)
+        part.weight.copy_((part.running_var + part.eps).sqrt())
+        part.bias.add_(mean)
+
+
+def _initializers(path: Path) -> dict[str, Tensor]:
+    """The weights of an ONNX file by their names in the net, those of 16 bits widened."""
+    model = onnx.load(str(path))
+    return {
+        weight.name.removesuffix(".half"): torch.from_numpy(onnx.numpy_helper.to_array(weight).copy()).float()
+        for weight in model.graph.initializer
+    }
