@@ -186,6 +186,25 @@ def test_prints_in_tiles_together_have_the_size(export, folder):
     )  # pixels are not quite square on ground
 
 
+def test_hillshade_is_read_back_by_gdal_and_lies_where_the_heights_lie(export, folder):
+    # A slope of 45 degrees that falls to the east, with a void.
+    heights = np.tile(1000 - 10 * np.arange(40, dtype=np.float32), (30, 1))
+    heights[10:14, 20:25] = -9999
+    dem = drawing.draw_dem(folder / "slope.tif", heights, nodata=-9999)
+    shades = {}
+    for azimuth in (90, 270):
+        words = ("--to", "hillshade", "-o", f"{azimuth}.tif", "--azimuth", azimuth, "--altitude", 45)
+        assert export(dem, *words)[0] == 0
+        with rasterio.open(f"{azimuth}.tif") as made, rasterio.open(dem) as source:
+            assert (made.shape, made.transform, made.crs) == (source.shape, source.transform, source.crs)
+            assert np.array_equal(made.read_masks(1), source.read_masks(1))
+            shades[azimuth] = made.read(1)
+    away = np.s_[2:8, 2:-2]
+    # Light falls straight on the slope, or passes along it: 1 + 254 x cos(0) and x cos(90), and UTM's scale of 0.04 %.
+    assert np.abs(shades[90][away].astype(int) - 255).max() <= 1
+    assert np.abs(shades[270][away].astype(int) - 1).max() <= 1
+
+
 def test_xyz_with_steps_and_gzip(export, dem):
     assert export(dem, "--to", "xyz", "-o", "x.xyz.gz", "--step", "7")[0] == 0
     points = np.array([line.split() for line in gzip.decompress(Path("x.xyz.gz").read_bytes()).splitlines()], float)
