@@ -1,8 +1,9 @@
 """Weights of an exported model for a net that goes on learning, for whoever has the model and not its run.
 
-The exporter multiplies every normalisation into the convolution before it. Here the convolutions are taken as they
-are, and the normalisations behind them are set so that the net gives what the model gave, both while it is used and
-while it learns: their statistics are measured on training pictures, their scale and shift undo them.
+The exporter multiplies every normalisation into the convolution before it. Here the normalisations are set so that the
+net gives what the model gave, both while it is used and while it learns: their statistics are measured on training
+pictures, their scale and shift undo them. Kernels are made as large as those of a new net, for some are a hundred times
+smaller in the file, and the first steps, which are of one size for all, would wipe them out.
 """
 
 from __future__ import annotations
@@ -62,8 +63,11 @@ def start_from_model(net: ReliefNet, name_or_path: Path, batches: Iterable[Batch
     for name, bias in folded.items():
         found = _CONVOLUTION.fullmatch(name)
         norm = found["room"] + _BEHIND[found["name"]] if found else ""
-        if f"{norm}.bias" in own:
-            weights |= {f"{norm}.bias": bias, f"{norm}.weight": torch.ones_like(bias)}
+        kernels = name.removesuffix("_bias")
+        if f"{norm}.bias" in own and kernels in own:
+            enlarged = _norm(own[kernels]) / _norm(weights[kernels])
+            weights[kernels] = weights[kernels] * enlarged[:, None, None, None]
+            weights |= {f"{norm}.bias": bias, f"{norm}.weight": 1 / enlarged}
             level = 1 - cast(nn.BatchNorm2d, net.get_submodule(norm)).eps
             weights |= {f"{norm}.running_mean": torch.zeros_like(bias), f"{norm}.running_var": level + 0 * bias}
     missing = [name for name, _ in net.named_parameters() if weights[name] is own[name] and name not in INTEGRAL]
@@ -96,8 +100,13 @@ def _measure(net: ReliefNet, batches: Iterable[Batch]) -> None:
     for part in learning:
         mean, square = (torch.stack(values).mean(0) for values in zip(*seen[part], strict=True))
         part.running_mean, part.running_var = mean, (square - mean**2).clamp_min(0)
-        part.weight.copy_((part.running_var + part.eps).sqrt())
-        part.bias.add_(mean)
+        part.bias.add_(part.weight * mean)
+        part.weight.mul_((part.running_var + part.eps).sqrt())
+
+
+def _norm(kernels: Tensor) -> Tensor:
+    """The size of each kernel, shape (n,); those that are all zero count as small."""
+    return kernels.flatten(1).norm(dim=1).clamp_min(1e-6)
 
 
 def _initializers(path: Path) -> dict[str, Tensor]:
