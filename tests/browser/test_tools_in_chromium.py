@@ -16,6 +16,7 @@ from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
 from im2dem.core.sun import solar_position
 from im2dem.web.page import PageOptions, build_page
+from node_kit import VIEWER
 
 pytestmark = pytest.mark.browser
 
@@ -265,6 +266,24 @@ def test_everything_that_can_be_pressed_has_a_name_and_can_be_reached(shared, co
         opened.page.keyboard.press("Tab")
         reached.add(opened.ask("document.activeElement.id || document.activeElement.name"))
     assert {"layer", "exaggeration", "azimuth", "contours", "water", "compare", "line", "gif", "north"} <= reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(show, compared, scheme):
+    rules = VIEWER / "node_modules/axe-core/axe.min.js"
+    if not rules.exists():
+        pytest.skip("the npm package axe-core is not installed; run npm ci in viewer/")
+    opened = show(compared, color_scheme=scheme)
+    unfold(opened)
+    put(opened, water=True, compare="swipe", layer="height", date="2021-12-28")
+    opened.ask("window.im2dem.measure([[20, 20], [60, 20], [60, 50]], 'area')")
+    opened.page.keyboard.press("h")
+    opened.rest()
+    opened.page.add_script_tag(content=rules.read_text(encoding="utf-8"))
+    for part in ("document", "document.getElementById('help')"):
+        found = opened.ask(f"axe.run({part}).then(all => all.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+        assert found == [], part
+        opened.page.keyboard.press("?")
 
 
 def test_films_are_files_that_others_read(show, html):
