@@ -81,6 +81,20 @@ def test_a_picture_of_one_colour_is_not_blown_up_to_noise(level, noise):
     assert out.std() < 0.1  # a full stretch of noise has 0.21
 
 
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60),
+    st.tuples(st.floats(0, 100), st.floats(0, 100)).filter(lambda ends: ends[0] < ends[1]),
+)
+def test_ends_are_the_percentiles_of_numpy(values, percents):
+    samples = np.array([values], np.float32)
+    low, high = np.percentile(samples[0].astype(np.float64), percents)
+    middle = (low + high) / 2
+    # Where the range is wider than the least one, the same float64 to the last bit: all predictions rest on it.
+    if high - low > max(16.0, 0.02 * abs(high)):
+        half = (high - low) / 2
+        assert Stretch.from_samples(samples, percents) == Stretch((middle - half,), (middle + half,))
+
+
 def test_samples_without_a_valid_pixel_in_a_band():
     with pytest.raises(NoDataError, match="band 2"):
         Stretch.from_samples(np.array([[1.0, 2.0], [np.nan, np.nan]]))

@@ -78,11 +78,11 @@ class Stretch:
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise UsageError(f"percentiles must be two numbers in order within 0..100, got {percentiles}")
         lows, highs = [], []
-        for number, band in enumerate(np.asarray(samples, dtype=np.float64), start=1):
+        for number, band in enumerate(np.asarray(samples), start=1):
             values = band[np.isfinite(band)]
             if values.size == 0:
                 raise NoDataError(f"band {number} has no valid pixel, so its brightness cannot be scaled")
-            low, high = (float(value) for value in np.percentile(values, percentiles))
+            low, high = _percentiles(values, percentiles)
             spread = max(high - low, _least_range(values, high))
             middle = (low + high) / 2
             lows.append(middle - spread / 2)
@@ -142,7 +142,18 @@ class Stretch:
         return low, high
 
 
-def _least_range(values: NDArray[np.float64], high: float) -> float:
+def _percentiles(values: NDArray[np.floating], percents: tuple[float, float]) -> list[float]:
+    """What `np.percentile` says of the same values in float64, to the last bit; NumPy sorts float32 far faster."""
+    ordered, found = np.sort(values), []
+    for percent in percents:
+        place = (ordered.size - 1) * (percent / 100)
+        below, share = int(place), place % 1
+        a, b = (float(ordered[min(index, ordered.size - 1)]) for index in (below, below + 1))
+        found.append(b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share)
+    return found
+
+
+def _least_range(values: NDArray[np.floating], high: float) -> float:
     """Least range in DN: 16 grey levels for pictures in 0..255, 2 % of the level, and never 0."""
     brightest = float(values.max())
     looks_8_bit = 2.0 < brightest <= 255.0 and float(values.min()) >= 0.0

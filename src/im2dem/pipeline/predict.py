@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -265,19 +266,23 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
     card = load_card(card_path)
     if card.direction != "image-to-dem":
         raise ModelError(f"the model {card.name} goes {card.direction}; heights from a picture need image-to-dem")
-    stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
     condition, sun_from = condition_of(reader, options.sun, options.date)
     provider = resolve_provider(options.provider, options.model, options.threads)
     tile_px = options.tile_px or card.tile_px
     overlap_px = options.overlap_px if options.overlap_px is not None else card.overlap_px
     batches = -(-len(TilePlan(reader.grid.shape, tile_px, overlap_px)) // max(options.batch, 1))
-    model = OnnxModel(
-        card_path,
-        condition=condition,
-        threads=options.threads,
-        provider=provider,
-        calls_at_once=best_calls(provider, options.threads, batches),
-    )
+    # Both take long on small pictures, and neither waits for the other: the network opens on a thread beside.
+    with ThreadPoolExecutor(1, "im2dem-open") as pool:
+        opening = pool.submit(
+            OnnxModel,
+            card_path,
+            condition=condition,
+            threads=options.threads,
+            provider=provider,
+            calls_at_once=best_calls(provider, options.threads, batches),
+        )
+        stretch = Stretch.from_samples(sample_reader(reader), card.percentiles)
+        model = opening.result()
     gsd_m = reader.grid.gsd_m
     if gsd_m is not None and not card.gsd_range_m[0] <= gsd_m <= card.gsd_range_m[1]:
         log.warning(
