@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
-from PIL import Image
 
 from browser_kit import HOLE, NO_WEBGL
 from im2dem.core.grid import Grid
@@ -190,47 +189,6 @@ def test_help_opens_and_closes_by_key(shared, html):
     assert opened.page.is_visible("#help")
     opened.page.keyboard.press("Escape")
     assert not opened.page.is_visible("#help")
-
-
-def test_screenshot_is_a_png_with_the_page_title_as_name(shared, html):
-    opened = shared(html)
-    with opened.page.expect_download() as download:
-        opened.page.click("#shoot")
-    assert download.value.suggested_filename == "A-hill-plain.png"
-    pixels = saved(download)
-    assert pixels.shape == (520, 720, 3)
-    assert pixels.std() > 20
-
-
-def saved(download):
-    with Image.open(download.value.path()) as picture:
-        return np.asarray(picture.convert("RGB")).astype(float)
-
-
-def test_screenshot_has_legend_and_scale_bar_unless_told_otherwise(shared, html):
-    opened = shared(html)
-    opened.page.keyboard.press("3")
-    pictures = []
-    for dressed in ("true", "false"):
-        opened.ask(f"document.getElementById('dressed').checked = {dressed}")
-        with opened.page.expect_download() as download:
-            opened.page.keyboard.press("p")
-        pictures.append(saved(download))
-    rows, cols = np.nonzero(np.abs(pictures[0] - pictures[1]).max(axis=2) > 8)
-    right, left = cols > 500, cols < 250
-    # The legend in the lower right corner, the bar above the label at the left; nothing else.
-    assert right.sum() > 2000
-    assert left.sum() > 500
-    assert (right | left).all()
-    assert rows[right].min() > 430
-    assert 460 < rows[left].min() < rows[left].max() < 505
-    # The ramp of heights ends green on the left and white on the right.
-    ramp = pictures[0][491:500, 540:704]
-    assert (ramp[:, 2:6, 1] > ramp[:, 2:6, 0] + 40).all()
-    assert (ramp[:, -6:-2] > 205).all()
-    # A panel that is folded away for the picture comes back; the view is as before.
-    assert opened.page.is_visible("#panel")
-    assert opened.troubles == []
 
 
 def test_full_screen_fills_the_screen_and_goes_back(shared, html):

@@ -1,4 +1,4 @@
-"""The tools of the page in a real Chromium: sun, measuring, comparison, water, films, address, keyboard, detail."""
+"""The tools of the page in a real Chromium: sun, measuring, comparison, water, address, keyboard, detail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from affine import Affine
-from PIL import Image
 
 from im2dem.core.grid import Grid
 from im2dem.core.raster import Raster
@@ -284,61 +283,6 @@ def test_axe_finds_nothing_that_keeps_people_out(show, compared, scheme):
         found = opened.ask(f"axe.run({part}).then(all => all.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
         assert found == [], part
         opened.page.keyboard.press("?")
-
-
-def test_films_are_files_that_others_read(show, html):
-    opened = show(html, viewport={"width": 300, "height": 200})
-    opened.ask("document.getElementById('panel').open = true")
-    unfold(opened)
-    for key in ("k", "ArrowLeft", "ArrowLeft", "ArrowLeft", "k"):
-        opened.page.keyboard.press(key)
-    with opened.page.expect_download(timeout=60_000) as download:
-        opened.ask("document.getElementById('gif').click()")
-    with Image.open(download.value.path()) as film:
-        assert film.format == "GIF"
-        assert film.size == (300, 200)
-        # Two key frames are three seconds of eight pictures.
-        assert film.n_frames == 24
-        first = np.asarray(film.convert("RGB")).astype(float)
-        film.seek(23)
-        last = np.asarray(film.convert("RGB")).astype(float)
-    assert np.abs(first - last).mean() > 2
-    assert first.std() > 20
-    with opened.page.expect_download(timeout=60_000) as download:
-        opened.ask("document.getElementById('webm').click()")
-        opened.page.wait_for_timeout(1200)
-        opened.ask("document.getElementById('webm').click()")
-    film = download.value.path().read_bytes()
-    assert download.value.suggested_filename == "A-hill-plain.webm"
-    assert film[:4] == b"\x1a\x45\xdf\xa3"
-    assert len(film) > 2000
-    assert opened.troubles == []
-
-
-def test_a_film_shows_the_whole_picture_while_the_panel_folds(show, html):
-    opened = show(html)
-    # Between two places at the same distance from the middle, which itself is a hole.
-    middle = "(window.im2dem.project(64, 40).x + window.im2dem.project(64, 120).x) / 2"
-    aside = opened.ask(middle)
-    with opened.page.expect_download(timeout=60_000) as download:
-        opened.ask("document.getElementById('webm').click()")
-        opened.page.wait_for_timeout(300)
-        recorded = [opened.ask(middle)]
-        for is_open in ("false", "true", "false"):
-            opened.ask(f"document.getElementById('panel').open = {is_open}")
-            opened.page.wait_for_timeout(300)
-            recorded.append(opened.ask(middle))
-        opened.ask("document.getElementById('webm').click()")
-    # The block turns a few degrees about its middle; the 280 pixels of the panel would move it by 140.
-    assert max(recorded) - min(recorded) < 40
-    assert min(recorded) > aside + 100
-    assert download.value.path().read_bytes()[:4] == b"\x1a\x45\xdf\xa3"
-    # It goes back to the room that is free now, not to the one when the film began.
-    opened.rest()
-    assert opened.ask(middle) > aside + 100
-    opened.ask("document.getElementById('panel').open = true")
-    opened.until(f"{middle} < {aside + 60}")
-    assert opened.troubles == []
 
 
 def test_closer_up_finer_heights_are_read_and_fewer_nodes_are_drawn_from_afar(show):

@@ -4,7 +4,7 @@ import { GIFEncoder, applyPalette, quantize } from "gifenc";
 import { download } from "./download.js";
 import { LEG_S, TURN_S, pose, turned } from "./flight.js";
 import { WHOLE } from "./room.js";
-import { labelled } from "./screenshot.js";
+import { label, labelled } from "./screenshot.js";
 
 const GIF_WIDTH = 480;
 const GIF_TURN_FRAMES = 48;
@@ -14,7 +14,7 @@ const WEBM_BITS = 8e6;
 export class Film {
   /** @param stage {eye, scene, payload, canvas}; @param ask asks for a drawing; @param frames first key frames */
   constructor(root, stage, ask, changed, frames) {
-    Object.assign(this, stage, { ask, changed, frames, playing: null, busy: false });
+    Object.assign(this, stage, { ask, changed, frames, playing: null, busy: false, copy: null });
     this.at = (id) => root.querySelector(`#${id}`);
     const on = (id, action) => this.at(id).addEventListener("click", action);
     on("frame-add", () => this.addFrame());
@@ -123,20 +123,28 @@ export class Film {
     return Boolean(this.recorder);
   }
 
+  /** Called after each drawing: a recording has it too. */
+  follow() {
+    if (this.copy) label(this.copy, this.canvas, this.payload);
+  }
+
   async webm() {
     if (this.busy || this.recorder) return this.recorder?.stop();
     this.stop();
     const type = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"].find((t) => MediaRecorder.isTypeSupported(t));
     if (!type) return this.tell("This browser cannot record films.");
-    const { kind } = this;
-    const recorder = (this.recorder = new MediaRecorder(this.canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: WEBM_BITS }));
+    const { kind, scene } = this;
+    // Recorded is a copy: it has its label, and one size, that of what is drawn while it moves.
+    const copy = document.createElement("canvas");
+    for (const side of ["width", "height"]) copy[side] = (scene[side] * scene.ratio) / (scene.software ? 2 : 1) & ~1;
+    const recorder = (this.recorder = new MediaRecorder(copy.captureStream(30), { mimeType: type, videoBitsPerSecond: WEBM_BITS }));
     const pieces = [];
-    const { scene } = this;
     this.after = scene.room;
+    this.copy = copy;
     scene.setRoom(WHOLE);
     recorder.ondataavailable = ({ data }) => { if (data.size) pieces.push(data); };
     recorder.onstop = () => {
-      this.recorder = null;
+      this.recorder = this.copy = null;
       this.eye.across(() => scene.setRoom(this.after));
       this.stop();
       download(new Blob(pieces, { type }), this.payload.title, type.startsWith("video/mp4") ? ".mp4" : ".webm");

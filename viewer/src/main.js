@@ -101,6 +101,7 @@ function solid(data, state, panel, software) {
     scene.draw(light);
     overlay.follow();
     measuring.follow();
+    film.follow();
   }, software);
   const address = new Address(first, () => ({ ...eye.pose, frames: film.frames, drawn: measuring.drawn }));
   const measuring = new Measuring(document, data, eye, state, () => {
@@ -137,7 +138,7 @@ function solid(data, state, panel, software) {
   if (told.drawn) measuring.draw(told.drawn);
   for (const name of ["pointerup", "wheel", "keyup"]) canvas.addEventListener(name, () => address.later(state, true));
   pointer(canvas, overlay, state, measuring);
-  buttons(eye, scene, data, state, overlay, () => loop.ask(), () => address.later(state, true));
+  buttons(eye, scene, data, state, { overlay, measuring }, () => loop.ask(), () => address.later(state, true));
   keys(canvas, { eye, overlay, state, measuring, film, names: data.names });
   Object.assign(window.im2dem, {
     meshBounds: () => scene.meshBounds(), project: (row, col, pane) => eye.project(row, col, undefined, pane),
@@ -196,7 +197,7 @@ function keys(canvas, { eye, overlay, state, measuring, film, names }) {
   listenKeys(actions, (event) => eye.key(event));
 }
 
-function buttons(eye, scene, { payload, ranges }, state, overlay, ask, moved) {
+function buttons(eye, scene, { payload, ranges }, state, { overlay, measuring }, ask, moved) {
   const on = (id, action) => at(id).addEventListener("click", action);
   const go = (action) => () => {
     action();
@@ -208,10 +209,11 @@ function buttons(eye, scene, { payload, ranges }, state, overlay, ask, moved) {
   on("shoot", () => {
     const layers = [...new Set(scene.panes.map((pane) => pane.layer))];
     eye.wholly(() => {
+      measuring.follow();
       const { px, text } = overlay.scaleBar;
       const legends = layers.map((layer) => legendOf(layer, ranges[layer], payload)).filter(Boolean);
       const marks = { bar: { px: px * scene.ratio, text }, legends };
-      savePicture(at("view"), payload, at("dressed").checked ? marks : null);
+      savePicture(at("view"), payload, at("ink"), at("dressed").checked ? marks : null);
     }, true);
     ask();
   });

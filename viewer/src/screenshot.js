@@ -6,11 +6,17 @@ const PLATE = "rgba(255, 255, 255, 0.78)";
 const INK = "#1c232b";
 
 /** The picture of a frame just drawn on a canvas of its own, `width` pixels wide, with its label. */
-export function labelled(view, { title, attribution }, width = view.width) {
+export function labelled(view, payload, width = view.width) {
   const copy = document.createElement("canvas");
   copy.width = width;
   copy.height = Math.round((view.height * width) / view.width);
-  const context = copy.getContext("2d", { willReadFrequently: true });
+  copy.getContext("2d", { willReadFrequently: true });
+  return { canvas: copy, ...label(copy, view, payload) };
+}
+
+/** Fill a canvas with the frame just drawn on `view`, and its label; returns {context, unit}. */
+export function label(copy, view, { title, attribution }) {
+  const context = copy.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(view, 0, 0, copy.width, copy.height);
   const unit = Math.max(11, Math.round(Math.sqrt(copy.width * copy.height) / 75));
@@ -22,7 +28,25 @@ export function labelled(view, { title, attribution }, width = view.width) {
   context.fillRect(0, copy.height - 1.9 * unit, wide, 1.9 * unit);
   context.fillStyle = INK;
   context.fillText(text, 0.7 * unit, copy.height - 0.4 * unit, copy.width - 1.4 * unit);
-  return { canvas: copy, context, unit };
+  return { context, unit };
+}
+
+/** What is drawn over the picture, `scale` pixels for each of the page's. */
+function drawInk({ context }, ink, scale) {
+  context.lineJoin = "round";
+  for (const shape of ink.children) {
+    const style = getComputedStyle(shape);
+    const number = (name) => scale * Number(shape.getAttribute(name));
+    const path = new Path2D();
+    if (shape.tagName === "circle") path.arc(number("cx"), number("cy"), number("r"), 0, 2 * Math.PI);
+    else for (const point of shape.getAttribute("points").split(" ")) path.lineTo(...point.split(",").map((v) => scale * v));
+    if (shape.tagName === "polygon") path.closePath();
+    context.fillStyle = style.fill;
+    context.strokeStyle = style.stroke;
+    context.lineWidth = scale * parseFloat(style.strokeWidth);
+    if (style.fill !== "none") context.fill(path);
+    context.stroke(path);
+  }
 }
 
 /** Draw a scale bar above the label: `bar` is {px, text}. */
@@ -64,9 +88,10 @@ function drawLegend({ canvas, context, unit }, { title, ramp, marks }, bottom) {
   return top;
 }
 
-/** Save the frame just drawn; `marks` is {bar: {px, text}, legends: [{title, ramp, marks}]}, or null for neither. */
-export function savePicture(view, payload, marks) {
+/** Save the frame just drawn, with what is drawn over it; `marks` is {bar: {px, text}, legends: [{title, ramp, marks}]}, or null for neither. */
+export function savePicture(view, payload, ink, marks) {
   const picture = labelled(view, payload);
+  drawInk(picture, ink, view.width / view.clientWidth);
   if (marks) {
     drawBar(picture, marks.bar);
     marks.legends.reduceRight((bottom, legend) => drawLegend(picture, legend, bottom) - 0.4 * picture.unit, view.height);
