@@ -1,7 +1,8 @@
 // Films: key frames and turntable played, and recorded as WebM (in real time) or GIF (frame by frame).
 
-import { GIFEncoder, applyPalette, quantize } from "gifenc";
+import { GIFEncoder } from "gifenc";
 import { download } from "./download.js";
+import { commonPalette, indexed } from "./gif.js";
 import { LEG_S, TURN_S, pose, turned } from "./flight.js";
 import { WHOLE } from "./room.js";
 import { label, labelled } from "./screenshot.js";
@@ -9,6 +10,7 @@ import { label, labelled } from "./screenshot.js";
 const GIF_WIDTH = 480;
 const GIF_TURN_FRAMES = 48;
 const GIF_FRAMES_S = 8;
+const GIF_SAMPLES = 8;
 const WEBM_BITS = 8e6;
 
 export class Film {
@@ -96,18 +98,26 @@ export class Film {
     const { kind, eye, canvas, payload } = this;
     const first = eye.pose;
     const count = kind === "turn" ? GIF_TURN_FRAMES : Math.round(this.length(kind) * GIF_FRAMES_S);
-    const encoder = GIFEncoder();
-    for (let k = 0; k < count; k++) {
+    const picture = async (k, words) => {
       // A turn ends one frame before it begins again.
       eye.pose = this.poseAt(kind, kind === "turn" ? k / count : k / (count - 1), first);
       let small;
       eye.wholly(() => { small = labelled(canvas, payload, Math.min(GIF_WIDTH, canvas.width)); });
-      const { width, height } = small.canvas;
-      const { data } = small.context.getImageData(0, 0, width, height);
-      const palette = quantize(data, 256);
-      encoder.writeFrame(applyPalette(data, palette), width, height, { palette, delay: (1000 * this.length(kind)) / count });
-      this.tell(`GIF: picture ${k + 1} of ${count}`);
+      this.tell(words);
       await new Promise((resolve) => setTimeout(resolve, 0));
+      return small.context.getImageData(0, 0, small.canvas.width, small.canvas.height);
+    };
+    const samples = [];
+    for (let k = 0; k < GIF_SAMPLES; k++) {
+      samples.push((await picture(Math.floor((k * count) / GIF_SAMPLES), "GIF: choosing colours")).data);
+    }
+    const palette = commonPalette(samples);
+    const encoder = GIFEncoder();
+    for (let k = 0; k < count; k++) {
+      const { data, width, height } = await picture(k, `GIF: picture ${k + 1} of ${count}`);
+      // Only the first picture carries the colours: they hold for all.
+      encoder.writeFrame(indexed(data, width, palette), width, height,
+        { ...(k ? {} : { palette }), delay: (1000 * this.length(kind)) / count });
     }
     encoder.finish();
     eye.pose = first;

@@ -6,6 +6,7 @@ import { paneAt, panes } from "../src/compare.js";
 import { WHOLE, roomBeside } from "../src/room.js";
 import { fileName } from "../src/download.js";
 import { pose, turned } from "../src/flight.js";
+import { commonPalette, indexed } from "../src/gif.js";
 import { fromHash, toHash } from "../src/hash.js";
 import { layerRanges } from "../src/layers.js";
 import { area, csv, distance, samples, summary } from "../src/measure.js";
@@ -129,6 +130,23 @@ test("ranges: slope ends at a round number, error is even about zero", () => {
   assert.deepEqual(ranges.slope, [0, 20]);
   assert.deepEqual(ranges.error, [-9, 9]);
   assert.deepEqual(ranges.sigma, [0, 2]);
+});
+
+test("one palette serves a film: it has the colours of all pictures, and pixels between two colours take both", () => {
+  const flat = (...colour) => new Uint8ClampedArray(Array.from({ length: 64 }, () => [...colour, 255]).flat());
+  const palette = commonPalette([flat(0, 0, 0), flat(255, 255, 255), flat(20, 20, 200)]);
+  const near = palette.map(([r, g, b]) => Math.abs(r - 20) + Math.abs(g - 20) + Math.abs(b - 200));
+  assert.ok(Math.min(...near) < 16);
+  const greys = [[100, 100, 100], [110, 110, 110]];
+  const share = (grey) => indexed(flat(grey, grey, grey), 8, greys).reduce((sum, k) => sum + k, 0) / 64;
+  assert.equal(share(90), 0);
+  assert.equal(share(120), 1);
+  assert.ok(share(105) > 0.3 && share(105) < 0.7);
+  assert.ok(share(102) < share(108));
+  // Black stays black and white stays white: nothing wraps around.
+  const ends = [[0, 0, 0], [255, 255, 255]];
+  assert.ok(indexed(flat(0, 0, 0), 8, ends).every((k) => k === 0));
+  assert.ok(indexed(flat(255, 255, 255), 8, ends).every((k) => k === 1));
 });
 
 test("file names are safe", () => {
