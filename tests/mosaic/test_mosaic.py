@@ -7,18 +7,22 @@ import json
 import os
 import sqlite3
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from rio_cogeo.cogeo import cog_validate
 
 import drawing
 from im2dem.core.errors import GridMismatchError, InputError, NoDataError, OutputExistsError, UsageError
 from im2dem.core.grid import Window
+from im2dem.io.geotiff import open_dem
+from im2dem.pipeline.anchoring import AnchorOptions
+from im2dem.pipeline.mosaic import MosaicOptions, predict_mosaic
 from im2dem.pipeline.mosaic import block as blocks_room
-from im2dem.pipeline.mosaic import predict_mosaic
 from im2dem.pipeline.mosaic.index import scene_paths
 from im2dem.pipeline.mosaic.scenes import open_scenes, tasks
 from im2dem.runtime import session
@@ -323,3 +327,78 @@ def test_a_folder_of_other_options_is_left_alone(net, tmp_path):
     assert not set(contents(tmp_path / "out", "raw")) & set(before)
     with pytest.raises(OutputExistsError, match="not empty"):
         predict_mosaic(a, tmp_path, options(net))
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory):
+    """Means of 8 x 8 pixels of the relief, 300 m high, above EGM2008, around the picture."""
+    cells = 8
+    place = Window(ROW0 - 37 - 2 * BLOCK_PX, COL0 - 61 - 2 * BLOCK_PX, 8 * BLOCK_PX, 8 * BLOCK_PX)
+    fine = 500 + 300 * relief(place)
+    coarse = fine.reshape(place.height // cells, cells, -1, cells).mean(axis=(1, 3), dtype=np.float64)
+    side = cells * GSD_M
+    transform = Affine(side, 0, place.col_off * GSD_M, 0, -side, -place.row_off * GSD_M)
+    path = tmp_path_factory.mktemp("prior") / "coarse.tif"
+    drawing.draw(path, coarse[None].astype(np.float32), crs=drawing.UTM, transform=transform, nodata=-9999)
+    return path
+
+
+def anchored_to(prior: Path, net: Path, **differing):
+    chosen = options(net, **differing)
+    anchor = AnchorOptions(str(prior), prior_datum="EGM2008", prior_sigma_m=0.0)
+    return replace(chosen, predict=replace(chosen.predict, anchor=anchor))
+
+
+def test_a_prior_makes_heights_absolute_block_by_block(made, net, prior, tmp_path, monkeypatch):
+    picture = made[0].parent / "a.tif"
+    monkeypatch.chdir(prior.parent)  # workers may stand elsewhere: the prior is kept under its whole name
+    report = predict_mosaic(picture, tmp_path / "out", anchored_to(Path(prior.name), net))
+    monkeypatch.chdir(tmp_path)
+    assert (report.predicted, report.vertical_datum) == (20, "EGM2008")
+    assert set(map(tuple, json.loads((tmp_path / "out/levels.json").read_text()).values())) == {(1.0, 0.0)}
+    assert "EGM2008" in json.loads((tmp_path / "out/catalog.json").read_text())["description"]
+    found, place = mosaic_heights(tmp_path / "out")
+    truth = 500 + 300 * relief(place)
+    off = (found - truth)[np.isfinite(found)]
+    assert off.size == PICTURE.height * PICTURE.width
+    # 0.12 m were found; the prior alone, interpolated with cubics, is 0.41 m off, its cells as they are 3.6 m.
+    assert np.sqrt(np.mean(off**2)) < 0.2
+    # Nothing is levelled, and still no seam: 1.14 was found.
+    steps = np.abs(np.diff(found - truth, axis=1))
+    assert np.nanmean(steps[:, BLOCK_PX - 1 :: BLOCK_PX]) < 1.5 * np.nanmean(steps)
+    with open_dem(tmp_path / "out/mosaic.vrt") as reader:
+        assert reader.info.vertical_datum == "EGM2008"
+    with rasterio.open(next((tmp_path / "out/blocks").glob("*.tif"))) as dataset:
+        assert dataset.tags()["VERTICAL_DATUM"] == "EGM2008"
+        assert "anchored by fusion to coarse.tif" in dataset.tags()["IM2DEM_HEIGHT_KIND"]
+    # A part alone has the same raw blocks, and now the same finished ones too where its neighbours are in it.
+    x, y = (COL0 + 150) * GSD_M, -(ROW0 + 180) * GSD_M
+    bounds = (x, y, x + 1000.0, y + 1000.0)
+    predict_mosaic(picture, tmp_path / "part", anchored_to(prior, net, bounds=bounds))
+    whole, part = contents(tmp_path / "out", "raw"), contents(tmp_path / "part", "raw")
+    assert part
+    assert all(whole[name] == data for name, data in part.items())
+    # A prior that has changed since is another job.
+    assert predict_mosaic(picture, tmp_path / "part", anchored_to(prior, net, bounds=bounds)).predicted == 0
+    os.utime(prior, ns=(1, 1))
+    with pytest.raises(OutputExistsError, match="anchor"):
+        predict_mosaic(picture, tmp_path / "part", anchored_to(prior, net, bounds=bounds))
+
+
+@pytest.mark.parametrize(
+    ("anchor", "error", "said"),
+    [
+        ({"points": "gcp.csv"}, UsageError, "single picture"),
+        ({"prior": "auto"}, UsageError, "one file"),
+        ({"prior": "missing.tif"}, InputError, "missing.tif"),
+    ],
+)
+def test_anchors_that_are_not_for_mosaics(made, net, tmp_path, anchor, error, said):
+    chosen = options(net).predict
+    with pytest.raises(error, match=said):
+        predict_mosaic(
+            made[0].parent / "a.tif",
+            tmp_path / "out",
+            MosaicOptions(replace(chosen, anchor=AnchorOptions(**anchor)), block_px=BLOCK_PX),
+        )
+    assert not (tmp_path / "out").exists()

@@ -57,7 +57,8 @@ def test_a_folder_of_scenes(call, tmp_path):
         (("--out", "x", "--bbox", "1,2,3"), 2, "--bbox wants"),
         (("--out", "x", "--block-px", 8), 2, "at least 16"),
         (("--out", "x", "--gsd", 10), 2, "--gsd"),
-        (("--out", "x", "--prior", "auto"), 2, "relative"),
+        (("--out", "x", "--prior", "auto"), 2, "one file that covers it"),
+        (("--out", "x", "--points", "gcp.csv"), 2, "single picture"),
         (("--out", "x", "--scheduler", "tcp://127.0.0.1:9", "--workers", 2), 2, "not both"),
     ],
 )

@@ -88,8 +88,13 @@ def _tell(report: MosaicReport) -> None:
     )
     before, after = report.levels["step_before"], report.levels["step_after"]
     if before is not None:
-        console.say(f"levels   step between neighbours {before:.3g} m, levelled {after:.3g} m")
-    console.say("heights  relative, in metres by the model's guess of the amplitude; mean of the mosaic 0")
+        levelled = "" if "anchor" in report.job else f", levelled {after:.3g} m"
+        console.say(f"levels   step between neighbours {before:.3g} m{levelled}")
+    if "anchor" in report.job:
+        datum = report.vertical_datum or "the prior's own, unnamed datum"
+        console.say(f"heights  metres above {datum}, each block anchored to the prior")
+    else:
+        console.say("heights  relative, in metres by the model's guess of the amplitude; mean of the mosaic 0")
     console.say(f"model    {report.job['model']['name']}, {report.job['model']['licence']}")
 
 

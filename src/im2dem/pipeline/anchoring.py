@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -171,6 +172,12 @@ class Anchor:
             return "fusion"
         count = len(self.points) if self.points is not None else 0
         return "shift" if count < LEAST_POINTS else "field"
+
+
+def what_anchors(options: AnchorOptions) -> dict[str, Any]:
+    """The options and the state of their files, so that a run that is gone on with notices when one has changed."""
+    stamps = [os.stat(path).st_mtime_ns for path in (options.prior, options.points) if path and os.path.exists(path)]
+    return {**asdict(options), "changed": stamps}
 
 
 def open_anchor(options: AnchorOptions, grid: Grid) -> Anchor:

@@ -35,7 +35,7 @@ from im2dem.runtime.session import OnnxModel
 from im2dem.runtime.shelf import Shelf
 
 from .anchored import Anchored
-from .anchoring import Anchor, AnchorOptions, AnchorReport, open_anchor
+from .anchoring import Anchor, AnchorReport, open_anchor, what_anchors
 from .condition import condition_of
 from .defaults import DEFAULT_MODEL
 from .expected_error import SigmaMeter
@@ -304,15 +304,9 @@ def _prepare(reader: RasterReader, options: PredictOptions) -> _Prepared:
         "batch": options.batch,
         "provider": provider,
         "vertical_datum": anchor.vertical_datum if anchor else None,
-        **({"anchor": _what_anchors(options.anchor)} if anchor else {}),
+        **({"anchor": what_anchors(options.anchor)} if anchor else {}),
     }
     return _Prepared(ScaledReader(reader, stretch), anchor, model, unit, _heights_are(card, unit), configuration)
-
-
-def _what_anchors(options: AnchorOptions) -> dict[str, Any]:
-    """The options and the state of their files, so that a resumed run notices when one has changed."""
-    stamps = [os.stat(path).st_mtime_ns for path in (options.prior, options.points) if path and os.path.exists(path)]
-    return {**asdict(options), "changed": stamps}
 
 
 def _heights_are(card: ModelCard, unit: str) -> str:

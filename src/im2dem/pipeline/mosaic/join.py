@@ -71,7 +71,8 @@ def join_block(job: Job, work: Joining) -> str:
     block, world = work.centre.raw.block, job.world
     core = world.core(block)
     target = Path(job.folder, BLOCKS, f"{block.name}.tif")
-    options = CogOptions("m", None, _tags(job, work), job.options.compress, overwrite=True)  # type: ignore[arg-type]
+    datum, compress = datum_of(job, work.centre.raw), job.options.compress
+    options = CogOptions("m", datum, _tags(job, work), compress, overwrite=True)  # type: ignore[arg-type]
     height_range: list[float] = []
     with ExitStack() as stack:
         parts = [_Part(job, part, block, stack) for part in (work.centre, *work.around)]
@@ -128,9 +129,18 @@ def _blended(parts: list[_Part], strip: Window) -> NDArray[np.float32]:
     return out
 
 
+def datum_of(job: Job, raw: RawBlock) -> str | None:
+    """The vertical datum that a prior gave to a predicted block; None: relative heights, or nobody said."""
+    return _tags_of(job, raw).get("VERTICAL_DATUM")
+
+
+def _tags_of(job: Job, raw: RawBlock) -> dict[str, str]:
+    with gdal_env(), rasterio.open(job.raw(raw.block)) as dataset:
+        return dict(dataset.tags())
+
+
 def _tags(job: Job, work: Joining) -> dict[str, str]:
-    with gdal_env(), rasterio.open(job.raw(work.centre.raw.block)) as dataset:
-        tags = {key: value for key, value in dataset.tags().items() if key.startswith(_OURS)}
+    tags = {key: value for key, value in _tags_of(job, work.centre.raw).items() if key.startswith(_OURS)}
     kind = tags.get("IM2DEM_HEIGHT_KIND", "").replace("mean 0", "levelled over the whole mosaic, whose mean is 0")
     level = json.dumps({"gain": work.centre.gain, "offset_m": work.centre.offset})
     return {**tags, "IM2DEM_HEIGHT_KIND": kind, "IM2DEM_LEVEL": level, "IM2DEM_BLOCK": work.centre.raw.block.name}

@@ -13,17 +13,21 @@ from typing import Any
 
 from im2dem._version import __version__
 from im2dem.core.errors import ModelError, NoDataError, OutputError, OutputExistsError, UsageError
+from im2dem.core.grid import Window
 from im2dem.core.levelling import Levels, OverlapStats
 from im2dem.io.atomic import write_text
+from im2dem.io.environment import is_virtual
+from im2dem.io.geotiff import open_dem
+from im2dem.pipeline.anchoring import AnchorOptions, what_anchors
 from im2dem.pipeline.prediction import PredictOptions
 from im2dem.runtime.card import ModelCard, find_model, load_card
 
 from .block import RAW, Job, RawBlock, describe, known, predict_block
 from .crew import Crew, crew, threads_of
 from .index import scene_paths
-from .join import BLOCKS, ITEMS, Joining, Levelled, is_joined, join_block
+from .join import BLOCKS, ITEMS, Joining, Levelled, datum_of, is_joined, join_block
 from .level import FORWARD, Comparing, compare_block, solve, steps, write_levels
-from .scenes import Task, count_tasks, open_scenes, tasks
+from .scenes import Scene, Task, count_tasks, open_scenes, tasks
 from .stac import write_catalog, write_vrt
 from .world import Block, World
 
@@ -44,7 +48,8 @@ class MosaicOptions:
     Parameters
     ----------
     predict
-        For each block; `anchor`, `gsd_m` and `resume` are not for mosaics.
+        For each block; `gsd_m` and `resume` are not for mosaics. With a prior each block is anchored to it by itself,
+        and none is levelled; known points are not for mosaics.
     block_px
         Side of a block, pixels.
     bounds
@@ -60,8 +65,12 @@ class MosaicOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if self.predict.anchor.is_given:
-            raise UsageError("a mosaic's heights stay relative for now; anchor its blocks or predict scene by scene")
+        if self.predict.anchor.points is not None:
+            raise UsageError("known points are for a single picture; tie a mosaic to a coarse height model (--prior)")
+        if self.predict.anchor.prior == "auto":
+            raise UsageError(
+                "--prior auto fetches heights for a single picture; give a mosaic one file that covers it, e.g. a VRT"
+            )
         if self.predict.gsd_m is not None:
             raise UsageError("--gsd is for a picture without georeference; the scenes of a mosaic have one")
 
@@ -84,6 +93,8 @@ class MosaicReport:
         Predicted pixels with a height, halos counted with their blocks.
     levels
         What levelling did, see `level.steps`.
+    vertical_datum
+        Of heights that a prior made absolute, where it is known.
     job
         World, model and options as plain values.
     """
@@ -98,6 +109,7 @@ class MosaicReport:
     kept: int
     valid: int
     levels: dict[str, Any]
+    vertical_datum: str | None
     job: dict[str, Any]
 
 
@@ -134,6 +146,32 @@ def predict_mosaic(
         No Dask scheduler answers, or workers die again and again.
     """
     options, say = options or MosaicOptions(), progress or (lambda stage, done, total: None)
+    job, (world, scenes, wanted), total = _plan(index, folder, options)
+    _begin(job, options.predict.overwrite)
+    with crew(options.scheduler, options.workers) as workers:
+        predicted = _Predicted(job, workers, say)
+        blocks = predicted.all(tasks(world, scenes, wanted), total)
+        if not blocks:
+            raise NoDataError(f"{index}: not one of the {total} blocks has a valid pixel; is the nodata value right?")
+        pairs = _compare(job, workers, blocks, say)
+        # Blocks that hold on to a prior have their level; what is left between them is for the halos to blend.
+        absolute = options.predict.anchor.is_given
+        levels = Levels.none(len(blocks)) if absolute else solve(blocks, pairs, options.predict.level)
+        write_levels(Path(job.folder), blocks, levels)
+        joined = _join(job, workers, blocks, levels, say)
+    report = MosaicReport(
+        Path(job.folder), len(scenes), total, predicted.fresh, predicted.resumed, total - len(blocks), joined,
+        len(blocks) - joined, sum(b.valid for b in blocks), steps(levels, pairs), datum_of(job, blocks[0]),
+        json.loads(job.key),
+    )  # fmt: skip
+    _publish(job, blocks, report)
+    return report
+
+
+def _plan(
+    index: str | os.PathLike[str], folder: str | os.PathLike[str], options: MosaicOptions
+) -> tuple[Job, tuple[World, Sequence[Scene], Window | None], int]:
+    """The job, where its blocks and scenes lie, and how many blocks there are; nothing is written yet."""
     card = load_card(find_model(options.predict.model))
     if card.direction != "image-to-dem":
         raise ModelError(f"the model {card.name} goes {card.direction}; heights from a picture need image-to-dem")
@@ -146,23 +184,7 @@ def predict_mosaic(
         raise NoDataError(f"no scene of {index} reaches into the box {options.bounds}; it is in {world.crs[:40]}")
     if total > _MOST_BLOCKS:
         raise UsageError(f"{total:,} blocks are too many for one mosaic; choose larger ones (--block-px)")
-    job = _job(Path(folder).absolute(), world, card, options)
-    _begin(job, options.predict.overwrite)
-    with crew(options.scheduler, options.workers) as workers:
-        predicted = _Predicted(job, workers, say)
-        blocks = predicted.all(tasks(world, scenes, wanted), total)
-        if not blocks:
-            raise NoDataError(f"{index}: not one of the {total} blocks has a valid pixel; is the nodata value right?")
-        pairs = _compare(job, workers, blocks, say)
-        levels = solve(blocks, pairs, options.predict.level)
-        write_levels(Path(job.folder), blocks, levels)
-        joined = _join(job, workers, blocks, levels, say)
-    report = MosaicReport(
-        Path(job.folder), len(scenes), total, predicted.fresh, predicted.resumed, total - len(blocks), joined,
-        len(blocks) - joined, sum(b.valid for b in blocks), steps(levels, pairs), json.loads(job.key),
-    )  # fmt: skip
-    _publish(job, blocks, report)
-    return report
+    return _job(Path(folder).absolute(), world, card, options), (world, scenes, wanted), total
 
 
 def summary(report: MosaicReport) -> dict[str, Any]:
@@ -204,7 +226,8 @@ def _job(folder: Path, world: World, card: ModelCard, options: MosaicOptions) ->
     """
     p = options.predict
     threads = p.threads if p.threads is not None else threads_of(options.workers)
-    chosen = replace(p, threads=threads, overwrite=True, resume=False)
+    anchor = _anchor(p.anchor)
+    chosen = replace(p, threads=threads, overwrite=True, resume=False, anchor=anchor)
     key = {
         "im2dem": __version__,
         "model": {"name": card.name, "sha256": card.sha256, "licence": card.licence},
@@ -216,9 +239,19 @@ def _job(folder: Path, world: World, card: ModelCard, options: MosaicOptions) ->
         "level": p.level,
         "provider": p.provider,
         "compress": p.compress,
+        **({"anchor": what_anchors(anchor)} if anchor.is_given else {}),
     }
     world_only = describe(Job(str(folder), world, chosen, ""))
     return Job(str(folder), world, chosen, json.dumps({**key, **world_only}, sort_keys=True))
+
+
+def _anchor(options: AnchorOptions) -> AnchorOptions:
+    """With the prior under the name that all workers reach it by; raises where it cannot be read."""
+    if options.prior is None:
+        return options
+    with open_dem(options.prior):
+        pass
+    return options if is_virtual(options.prior) else replace(options, prior=os.path.abspath(options.prior))
 
 
 def _begin(job: Job, overwrite: bool) -> None:
@@ -294,14 +327,20 @@ def _join(job: Job, workers: Crew, blocks: Sequence[RawBlock], levels: Levels, s
     return done
 
 
+def _heights_of(report: MosaicReport) -> str:
+    if "anchor" not in report.job:
+        return "Relative heights in metres"
+    return f"Heights in metres above {report.vertical_datum or 'the datum of the prior, which does not say'},"
+
+
 def _publish(job: Job, blocks: Sequence[RawBlock], report: MosaicReport) -> None:
     folder = Path(job.folder)
-    write_vrt(folder, job.world, [raw.block for raw in blocks])
+    write_vrt(folder, job.world, [raw.block for raw in blocks], report.vertical_datum)
     model = report.job["model"]
     write_catalog(
         folder,
         [raw.block.name for raw in blocks],
-        f"Relative heights in metres with their standard deviation, by im2dem {__version__}, model {model['name']} "
+        f"{_heights_of(report)} with their standard deviation, by im2dem {__version__}, model {model['name']} "
         f"({model['licence']})",
     )
     write_text(folder / "mosaic.json", json.dumps(summary(report), indent=1) + "\n", overwrite=True)

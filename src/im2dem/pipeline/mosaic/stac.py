@@ -98,8 +98,8 @@ def write_catalog(folder: Path, names: Sequence[str], about: str) -> None:
     write_text(folder / "catalog.json", json.dumps(catalog, indent=1) + "\n", overwrite=True)
 
 
-def write_vrt(folder: Path, world: World, blocks: Sequence[Block]) -> None:
-    """`mosaic.vrt`: all blocks as one raster with the bands height and sigma.
+def write_vrt(folder: Path, world: World, blocks: Sequence[Block], vertical_datum: str | None = None) -> None:
+    """`mosaic.vrt`: all blocks as one raster with the bands height and sigma, and the datum as `io.cog` writes it.
 
     Source
     ------
@@ -117,7 +117,11 @@ def write_vrt(folder: Path, world: World, blocks: Sequence[Block]) -> None:
 
         say(f'<VRTDataset rasterXSize="{whole.width}" rasterYSize="{whole.height}">')
         say(f"<SRS>{escape(CRS.from_user_input(world.crs).to_wkt())}</SRS><GeoTransform>{place}</GeoTransform>")
-        say(f'<Metadata><MDI key="TIFFTAG_SOFTWARE">im2dem {__version__}</MDI></Metadata>')
+        tags = {"TIFFTAG_SOFTWARE": f"im2dem {__version__}"}
+        if vertical_datum is not None:
+            tags["VERTICAL_DATUM"] = vertical_datum
+        metadata = "".join(f'<MDI key="{key}">{escape(value)}</MDI>' for key, value in tags.items())
+        say(f"<Metadata>{metadata}</Metadata>")
         for band, name in enumerate(("height", "sigma"), start=1):
             say(f'<VRTRasterBand dataType="Float32" band="{band}" blockXSize="512" blockYSize="512">')
             say(f"<Description>{name}</Description><UnitType>m</UnitType><NoDataValue>{NODATA:g}</NoDataValue>")
