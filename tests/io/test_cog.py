@@ -172,15 +172,42 @@ def test_nothing_is_left_after_an_interruption_at_the_end(tmp_path, monkeypatch,
 def test_left_overs_of_a_killed_run_do_not_matter(tmp_path):
     for name in (
         "dem.part.tif",
-        "dem.part.overview-1.tif",
-        "dem.part.overview-7.tif",
-        "dem.part.vrt",
+        "dem.part.tif.ovr",
+        "dem.part.tif.ovr.ovr.ovr.ovr",
+        "dem.part.tif.ovr.ovr.aux.xml",
         "dem.part.cog.tif",
         "dem.part.cog.tif.ovr.tmp",
     ):
         (tmp_path / name).write_bytes(b"rubbish")
     write_raster(tmp_path / "dem.tif", hills())
     assert os.listdir(tmp_path) == ["dem.tif"]
+
+
+def test_settings_that_hide_files_and_drivers_change_nothing(tmp_path):
+    # As a server's jobs have them: GDAL looks for nothing beside a file, and knows no VRT.
+    code = """
+import sys
+from im2dem.io.cog import write_raster
+from im2dem.io.geotiff import read_raster
+write_raster(sys.argv[2], read_raster(sys.argv[1]))
+"""
+    own = write_raster(tmp_path / "own.tif", hills())
+    for name, settings in (
+        ("plain.tif", {}),
+        ("held.tif", {"GDAL_SKIP": "VRT", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}),
+    ):
+        words = [sys.executable, "-c", code, str(own), str(tmp_path / name)]
+        subprocess.run(words, env={**os.environ, **settings}, check=True)
+    assert (tmp_path / "held.tif").read_bytes() == (tmp_path / "plain.tif").read_bytes()
+    with rasterio.open(tmp_path / "held.tif") as dataset:
+        assert dataset.overviews(1) == [2, 4]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names as POSIX has them")
+def test_a_name_as_long_as_names_may_be_with_the_temporary_endings(tmp_path):
+    # 255 bytes less the longest ending beside it, ".part.cog.tif.msk.ovr.tmp"; more levels than fit are no names.
+    path = write_raster(tmp_path / f"{'d' * 226}.tif", hills())
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_existing_file_stops_it_before_any_work(tmp_path):

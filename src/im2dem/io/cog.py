@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
+import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
@@ -155,7 +156,8 @@ class CogWriter:
         if compress == "auto":
             compress = "zstd" if has_zstd() else "deflate"
         try:
-            with gdal_env(), quiet_georeference():
+            # A server's jobs look for no files beside their pictures; here they are our own overviews.
+            with gdal_env(), rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="TRUE"), quiet_georeference():
                 if not self._parts.close():
                     raise OutputError(f"{target}: the disk is full; free some space or choose another place")
                 rasterio.shutil.copy(

@@ -2,12 +2,13 @@
 
 Compressing is left to the end, so windows that cross blocks are updated in place and the size on disk is known.
 GDAL would make the overviews by reading everything once more, compressing, unpacking and compressing again; here
-they are made while the rows are in memory, and a VRT tells GDAL where they lie.
+they are made while the rows are in memory, each in a file that GDAL takes for the overviews of the one before: `.ovr`,
+`.ovr.ovr` and so on. A VRT would say the same, but a server's jobs have no driver for VRTs.
 """
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import errno
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
@@ -33,7 +33,7 @@ _MOST_LEVELS = 24  # overviews of a raster of 2^32 pixels a side
 
 
 class CogParts:
-    """Full resolution and overviews of a raster beside its target, `<stem>.part*`.
+    """Full resolution and overviews of a raster beside its target, `<stem>.part.tif*`.
 
     Parameters
     ----------
@@ -114,27 +114,25 @@ class CogParts:
         self._rows, self._overviews = None, []
 
     def source(self) -> Path:
-        """What GDAL copies: a VRT with the overviews, or the rows alone where they did not come from top to bottom."""
-        if not self._pyramid.is_complete or not len(self._pyramid):
-            return self._path(0)
-        vrt = self._vrt()
-        rasterio.shutil.copy(str(self._path(0)), str(vrt), driver="VRT")
-        tree = ET.parse(vrt)
-        for band in tree.iter("VRTRasterBand"):
-            for number in range(1, len(self._pyramid) + 1):
-                overview = ET.SubElement(band, "Overview")
-                ET.SubElement(overview, "SourceFilename", relativeToVRT="1").text = self._path(number).name
-                ET.SubElement(overview, "SourceBand").text = band.get("band")
-        tree.write(vrt, encoding="UTF-8")
-        return vrt
+        """What GDAL copies: the rows, without the overviews where rows did not come from top to bottom."""
+        if not self._pyramid.is_complete:
+            self._remove(1)
+        return self._path(0)
 
     def discard(self) -> None:
         """Remove the files; those that are not there do not matter."""
-        self._vrt().unlink(missing_ok=True)
-        for number in range(_MOST_LEVELS):
+        self._remove(0)
+
+    def _remove(self, first: int) -> None:
+        for number in range(first, _MOST_LEVELS):
             path = self._path(number)
-            for ending in ("", ".aux.xml"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
+            try:
+                for ending in ("", ".aux.xml"):
+                    path.with_name(path.name + ending).unlink(missing_ok=True)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:  # no file is called that, nor more
+                    return
+                raise
 
     def _write_overview(self, level: int, window: Window, data: NDArray[np.float32]) -> None:
         _store(self._overviews[level], window, data)
@@ -147,10 +145,7 @@ class CogParts:
         return blocks * BLOCK_PX**2 * _BYTES * self._bands
 
     def _path(self, number: int) -> Path:
-        return self._target.with_name(f"{self._target.stem}.part{f'.overview-{number}' if number else ''}.tif")
-
-    def _vrt(self) -> Path:
-        return self._target.with_name(f"{self._target.stem}.part.vrt")
+        return self._target.with_name(f"{self._target.stem}.part.tif{'.ovr' * number}")
 
 
 def _store(dataset: Any, window: Window, data: NDArray[np.float32]) -> None:
