@@ -79,6 +79,21 @@ def test_picture_is_draped(export, dem, picture):
     assert np.abs(draped - expected).mean() < 8  # JPEG at quality 88
 
 
+def test_without_a_promise_there_are_not_too_many_triangles(export, dem, monkeypatch):
+    told = {}
+    for name, most in (("fine", 10**6), ("coarse", 600)):
+        monkeypatch.setattr("im2dem.pipeline.export_surfaces._MOST_TRIANGLES", most)
+        told[name] = json.loads(export(dem, "--to", "glb", "-o", f"{name}.glb", "--json")[1])
+    assert told["fine"]["triangles"] > 600
+    assert told["coarse"]["triangles"] <= 600
+    assert told["coarse"]["max_error_m"] > told["fine"]["max_error_m"]
+    # What was asked for is kept, however many triangles that takes, and what is told is what could have been asked for.
+    for name in ("coarse", "fine"):
+        asked = ("--max-error", told[name]["max_error_m"])
+        again = json.loads(export(dem, "--to", "glb", "-o", "asked.glb", "--overwrite", *asked, "--json")[1])
+        assert again["triangles"] == told[name]["triangles"]
+
+
 def test_unreal_metres_come_back(export, dem):
     assert export(dem, "--to", "png16", "-o", "x.png", "--engine", "unreal")[0] == 0
     told = json.loads(Path("x.png.json").read_text())

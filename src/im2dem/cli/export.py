@@ -25,7 +25,8 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File; a folder for formats of many tiles.")],
     image: Annotated[Path | None, typer.Option(help="glb, obj: picture to drape; default: colours by height.")] = None,
     max_error: Annotated[
-        float | None, typer.Option(help="Meshes: largest vertical error, metres; default: 1/200 of the relief.")
+        float | None,
+        typer.Option(help="Meshes: largest vertical error, metres; default: by the relief."),
     ] = None,
     z_factor: Annotated[float | None, typer.Option(help="Meshes, hillshade: vertical exaggeration.")] = None,
     size: Annotated[float | None, typer.Option(help="stl, 3mf: longest side, millimetres; default 150.")] = None,

@@ -48,7 +48,8 @@ class ExportOptions:
     image
         Picture for GLB and OBJ; None: colours by height.
     max_error_m
-        Largest vertical distance of the triangles from any pixel, metres; None: 1/200 of the relief.
+        Largest vertical distance of the triangles from any pixel, metres; None: 1/200 of the relief, or more where that
+        would take more than a million triangles.
     z_factor
         Vertical exaggeration of models, prints and hillshade; None: 1.
     size_mm, base_mm

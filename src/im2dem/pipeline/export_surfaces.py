@@ -13,6 +13,7 @@ from im2dem.core.errors import NoDataError, UsageError
 from im2dem.core.grid import Grid
 from im2dem.core.ground import ground_basis
 from im2dem.core.mesh import GridMesh, bounded_mesh, solid, with_skirt
+from im2dem.core.rtin import LARGEST_BLOCK_PX
 from im2dem.export.glb import TexturedSurface, write_glb
 from im2dem.export.obj import material, write_obj
 from im2dem.export.picture import jpeg, tinted_relief
@@ -26,6 +27,9 @@ _MAX_PX = 4097
 _PICTURE_PX = 4096
 # Without --max-error: an error of this share of the relief cannot be seen in a model that fills a screen.
 _ERROR_SHARE = 1 / 200
+# ... and so many triangles are as many as viewers and slicers turn without waiting (GLB: 28 MB, STL: 50 MB).
+_MOST_TRIANGLES = 1_000_000
+_COARSER = 1.25
 _FLATTEST_MM = 1.0
 _SMALLEST_BLOCK = 8
 
@@ -36,8 +40,7 @@ def export_model(model: HeightModel, target: Path, options: ExportOptions) -> tu
     for path in paths:
         check_target(path, options.overwrite)
     heights, grid, factor = whole_heights(model, options.max_px or _MAX_PX)
-    error = options.max_error_m if options.max_error_m is not None else _default_error(heights)
-    mesh = bounded_mesh(heights, error)
+    mesh, error = _mesh(heights, options.max_error_m)
     z_factor = options.z_factor or 1.0
     points, triangles = mesh.placed(*ground_basis(grid)[:2], z_factor)
     uv = mesh.uv
@@ -71,9 +74,8 @@ def export_print(model: HeightModel, target: Path, options: ExportOptions) -> tu
     for path in paths:
         check_target(path, options.overwrite)
     heights, grid, factor = whole_heights(model, options.max_px or _MAX_PX)
-    error = options.max_error_m if options.max_error_m is not None else _default_error(heights)
     row_cuts, col_cuts, block = _cuts(heights.shape, (rows, cols))
-    mesh = bounded_mesh(heights, error, block)
+    mesh, error = _mesh(heights, options.max_error_m, block)
     z_factor = options.z_factor or 1.0
     points, _ = mesh.placed(*ground_basis(grid)[:2], z_factor)
     longest = float((points[:, :2].max(axis=0) - points[:, :2].min(axis=0)).max())
@@ -102,6 +104,20 @@ def export_print(model: HeightModel, target: Path, options: ExportOptions) -> tu
             else:
                 write_3mf(sink, {path.stem: body}, facts)
     return paths, figures
+
+
+def _mesh(
+    heights: NDArray[np.float32], max_error_m: float | None, block_px: int = LARGEST_BLOCK_PX
+) -> tuple[GridMesh, float]:
+    """Triangles and their largest error: the one that was asked for, or one that leaves not too many of them."""
+    error = _default_error(heights) if max_error_m is None else max_error_m
+    mesh = bounded_mesh(heights, error, block_px)
+    while max_error_m is None and (excess := len(mesh.triangles) / _MOST_TRIANGLES) > 1:
+        error = float(f"{error * max(_COARSER, math.sqrt(excess)):.2g}")
+        before, mesh = len(mesh.triangles), bounded_mesh(heights, error, block_px)
+        if len(mesh.triangles) == before:  # along voids and the cuts of tiles no error makes fewer
+            break
+    return mesh, error
 
 
 def _default_error(heights: NDArray[np.float32]) -> float:
