@@ -99,3 +99,17 @@ def test_a_recipe_without_it_draws_what_it_drew_before_and_one_with_it_keeps_the
     assert not torch.allclose(without.image[:1], always.image[:1], atol=0.05)
     assert float(always.image.min()) >= 0
     assert float(always.image.max()) <= 1
+
+
+@pytest.mark.parametrize("kind", ["host", "device"])
+def test_coarse_pixels_keep_their_cover_where_the_recipe_says_so(chips: Chips, recipe: Callable, kind: str) -> None:
+    def picture(below_m: float, share: float = 1.0) -> torch.Tensor:
+        drawn = recipe(augment={"recolour": share, "recolour_below_m": below_m, "noise": 0.0, "blur": 0.0, "grey": 0.0})
+        sampler = (
+            Sampler([], [chips], drawn) if kind == "host" else ResidentSampler([], [chips], drawn, torch.device("cpu"))
+        )
+        return sampler.batch(0).image[:1]
+
+    own, finest = picture(1e9, share=1e-9), float(chips.gsd_m.min())
+    assert torch.equal(picture(finest / 10), own)
+    assert not torch.allclose(picture(1e9), own, atol=0.05)

@@ -32,6 +32,9 @@ class Augment:
         Picture turned to one channel.
     recolour
         Picture covered with other land on the same relief, see `recolour.py`.
+    recolour_below_m
+        Only where a pixel is smaller than this: coarse pictures of many days show hardly any light, and little
+        else than what grows where.
     crop_stretch
         Stretch by the crop's own percentiles instead of its scene's.
     gain, gamma
@@ -52,6 +55,7 @@ class Augment:
     hide_latitude: float = 0.5
     grey: float = 0.12
     recolour: float = 0.0
+    recolour_below_m: float = 1e9
     crop_stretch: float = 0.4
     gain: float = 0.15
     gamma: float = 0.25

@@ -174,7 +174,8 @@ class ResidentSampler:
         veil = self._tensor(rng.uniform(0, a.haze, (n, 1, 1, 1)) * (rng.random((n, 1, 1, 1)) < 0.4))
         image = image * (1 - veil) + veil
         if a.recolour > 0:
-            other = self._tensor(rng.random((n, 1, 1, 1)) < a.recolour)
+            is_lit = np.array([s.gsd_m < a.recolour_below_m for s in samples]).reshape(n, 1, 1, 1)
+            other = self._tensor((rng.random((n, 1, 1, 1)) < a.recolour) & is_lit)
             image = torch.lerp(image, recolour(image, relief, valid, rng), other)
         grey = self._tensor(rng.random((n, 1, 1, 1)) < a.grey)
         image = image * (1 - grey) + image.mean(1, keepdim=True) * grey
