@@ -62,6 +62,19 @@ def test_a_picture_a_model_and_a_page_in_one_command(tmp_path: Path, capsys: pyt
     assert "<html" in at["html"].read_text(encoding="utf-8")[:400].lower()
 
 
+def test_islands_stand_in_a_level_sea(tmp_path: Path) -> None:
+    pytest.importorskip("numba", reason="the extra [synth] is not installed; a picture needs it")
+    call("--recipe", "islands", "--size", 96, "-o", tmp_path / "dem.tif", "--colour", tmp_path / "rgb.tif")
+    dem = read_raster(tmp_path / "dem.tif").band("height")
+    red, _, blue = read_raster(tmp_path / "rgb.tif").data
+    sea = dem == 0.0
+    assert dem.min() == 0.0
+    assert 0.1 < sea.mean() < 0.9
+    # Water is blue and dark, land is neither.
+    assert (blue - red)[sea].mean() > 10
+    assert red[sea].mean() < 0.7 * red[~sea].mean()
+
+
 def test_tiles_stand_side_by_side(tmp_path: Path) -> None:
     for name, tile in (("a", "3,-7"), ("b", "4,-7")):
         call("--recipe", "dunes", "--size", 24, "--tile", tile, "-o", tmp_path / f"{name}.tif")

@@ -47,6 +47,31 @@ def test_climates_differ_and_seeds_repeat(land):
     assert not np.array_equal(arid, colour_dem(land, engine="physical", climate="arid", variety=5).data)
 
 
+def _greenness(picture):
+    return picture[1] - (picture[0] + picture[2]) / 2
+
+
+def test_deserts_have_no_fields_and_their_shadows_are_not_black(land):
+    level = Raster(land.data * np.float32(0.02), land.grid, land.bands, land.unit)
+    desert, farmland = (colour_dem(level, engine="physical", climate=c).data for c in ("arid", "temperate"))
+    # No plant stands out: on level land a tenth of the pixels would be crops.
+    assert np.percentile(_greenness(desert), 99.5) < 10
+    assert np.percentile(_greenness(farmland), 90) > 20
+    steep = Raster(land.data * np.float32(1.5), land.grid, land.bands, land.unit)
+    dark = np.percentile(colour_dem(steep, engine="physical", climate="arid", sun=(150.0, 35.0)).data[0], 2)
+    # Skylight and the bright ground around: in satellite pictures such shadows are a sixth of the ground or more.
+    assert dark > 12
+
+
+def test_forests_are_dark_and_not_neon(land):
+    for climate in ("temperate", "boreal"):
+        picture = colour_dem(land, engine="physical", climate=climate).data
+        # Forests are the darkest land in a stretched scene, and only ten or so levels greener than grey; stretched by
+        # their own brightest pixels they were at 109, and 35 levels greener.
+        assert 20 < picture.mean() < 90
+        assert 3 < _greenness(picture).mean() < 25
+
+
 def test_the_command_keeps_grid_and_voids(tmp_path, capsys):
     heights = np.linspace(0, 900, 64 * 80, dtype=np.float32).reshape(64, 80)
     heights[10:14, 20:30] = np.nan

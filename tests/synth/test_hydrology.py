@@ -60,6 +60,18 @@ def test_every_pixel_drains_to_the_edge_through_lower_ones() -> None:
     assert (place[way.receiver[inner]] < place[inner]).all()
 
 
+def test_wandering_water_goes_straight_down_on_average() -> None:
+    row, col = np.mgrid[:64, :64].astype(float)
+    for towards_deg in (10.0, 22.5, 70.0, 200.0):
+        down = np.array([np.sin(np.radians(towards_deg)), np.cos(np.radians(towards_deg))])
+        way = drainage(-(down[0] * row + down[1] * col), wander_seed=5)
+        at = np.flatnonzero(way.receiver != np.arange(row.size))
+        step = np.array([way.receiver[at] // 64 - at // 64, way.receiver[at] % 64 - at % 64]).mean(axis=1)
+        off_deg = np.degrees(np.arctan2(*step)) - towards_deg
+        # Three times the spread of the mean of 3,844 draws. The steepest neighbour alone is off by up to 22.5.
+        assert abs((off_deg + 180) % 360 - 180) < 1.5
+
+
 def test_area_is_conserved() -> None:
     way = drainage(rough())
     area = flow_accumulation(way)

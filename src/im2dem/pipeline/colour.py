@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from im2dem.runtime.card import find_model
 from im2dem.runtime.colouring import ColourModel, apply_colours
 from im2dem.runtime.colouring_condition import CLIMATES, SEASONS, ColourCondition
 
+if TYPE_CHECKING:
+    from im2dem.synth.appearance import Appearance
+
 log = logging.getLogger("im2dem")
 
 DEFAULT_MODEL = "colour"
@@ -34,10 +37,23 @@ BANDS_OUT = ("red", "green", "blue")
 # The physical engine looks at the whole land at once, with some sixty bytes a pixel.
 MOST_PHYSICAL_PX = 64_000_000
 LOOKS = {"photo": 1.0, "rendered": -1.0, "any": 0.0}
-# White is 0.29 in reflectance where snow lies: stretched to the snow itself, the forest beside it would be black.
-SNOWY_GAIN = 3.4
+# White is 0.29 in reflectance, as in a whole scene that somebody stretched; by its own percentiles a forest is neon.
+SCENE_GAIN = 3.4
+GAMMA = 0.8
 # A seed whose bands are stretched together, so that sand is yellow and forest green in all climates.
 PLAIN_VARIETY = 4
+# How much of what could be farmed is: nothing on rock and sand, little where it is dry, steep or cold.
+FARMED = {
+    "temperate": 1.0, "alpine": 0.3, "mediterranean": 0.8, "arid": 0.0, "steppe": 0.15, "savanna": 0.4,
+    "tropical": 0.6, "boreal": 0.15, "bare": 0.0,
+}  # fmt: skip
+DESERTS = ("red_desert", "arid")
+# Where in the country's own range the share of forest lies, if no variety is asked for; in deserts at its lower end.
+PLAIN_FOREST = 0.6
+# Upstream pixels from which a stream is seen, where streams have water.
+RIVER_FROM_PX = 2000.0
+# Share of skylight; bright bare ground lights the shadows too.
+SKYLIGHT, DESERT_SKYLIGHT = 0.2, 0.3
 # Latitude where the climate is at home (its trees end at the right height), and the country of `synth.appearance`.
 HOME_DEG = {
     "temperate": 45.0,
@@ -51,6 +67,8 @@ HOME_DEG = {
     "bare": 66.0,
 }
 TEMPERATE = {"winter": "temperate_winter", "summer": "temperate_summer", "autumn": "autumn"}
+# Conifers stay green; below them it is winter or not.
+BOREAL = {"winter": "temperate_winter", "summer": "alpine", "autumn": "alpine"}
 SNOWY = ("alpine", "boreal", "bare", "temperate")
 
 Progress = Callable[[str, int, int], None]
@@ -293,7 +311,7 @@ def _card_path(options: ColourOptions) -> Path | None:
 
 def _render(reader: RasterReader, writer: RasterWriter, told: tuple[float, float], options: ColourOptions) -> None:
     """The physical engine, on the whole land at once."""
-    from im2dem.synth.appearance import Appearance, draw_appearance, render  # Numba is loaded only when it is needed
+    from im2dem.synth.appearance import render  # Numba is loaded only when it is needed
 
     height, width = reader.grid.shape
     if height * width > MOST_PHYSICAL_PX:
@@ -304,32 +322,53 @@ def _render(reader: RasterReader, writer: RasterWriter, told: tuple[float, float
     gsd_m, azimuth = told
     dem = reader.read(reader.grid.window)[0]
     valid = np.isfinite(dem)
-    seed = PLAIN_VARIETY if options.variety is None else options.variety
-    climate = options.climate or "temperate"
-    look: Appearance = draw_appearance(np.random.default_rng(seed), HOME_DEG[climate])
-    country = TEMPERATE[options.season or "summer"] if climate in ("temperate", "boreal") else climate
+    rng = np.random.default_rng([_seed(options), 1])
+    rgb = render(_without_gaps(dem, valid), gsd_m, _look(options, azimuth), rng).astype(np.float32)
+    rgb[:, ~valid] = np.nan
+    writer.write(reader.grid.window, rgb)
+
+
+def _seed(options: ColourOptions) -> int:
+    return PLAIN_VARIETY if options.variety is None else options.variety
+
+
+def _look(options: ColourOptions, azimuth_deg: float) -> Appearance:
+    """What grows on the land and how it is photographed; the sun's azimuth is that in the picture."""
+    from im2dem.synth.appearance import draw_appearance
+    from im2dem.synth.appearance.covers import COUNTRIES
+
+    climate, season = options.climate or "temperate", options.season or "summer"
+    drawn = draw_appearance(np.random.default_rng(_seed(options)), HOME_DEG[climate])
+    country = {"temperate": TEMPERATE[season], "boreal": BOREAL[season]}.get(climate, climate)
+    is_desert = climate == "arid"
+    wooded = 0.0 if is_desert else PLAIN_FOREST
+    if options.variety is not None:
+        wooded = np.random.default_rng([options.variety, 2]).random()
+    if is_desert:
+        country = drawn.country if options.variety is not None and drawn.country in DESERTS else DESERTS[0]
+    low, high = COUNTRIES[country].forest_share
     is_snowy = options.season == "winter" and climate in SNOWY
-    look = replace(
-        look,
-        sun_azimuth_deg=azimuth,
+    return replace(
+        drawn,
+        sun_azimuth_deg=azimuth_deg,
         sun_elevation_deg=options.sun[1],
         country=country,
         kind="satellite",
         bands="true",
         shading=1.0,
-        diffuse=0.2,
+        diffuse=DESERT_SKYLIGHT if is_desert else SKYLIGHT,
+        forest_share=float(low + (high - low) * wooded),
+        valley_share=drawn.valley_share * FARMED[climate],
+        river_from_px=0.0 if is_desert else RIVER_FROM_PX,
         snow_share=0.3 if is_snowy else 0.0,
-        haze=min(look.haze, 0.02),
+        haze=min(drawn.haze, 0.02),
         cloud_share=0.0,
         veil=0.0,
-        noise=min(look.noise, 0.008),
-        gamma=1.0,
-        gain=SNOWY_GAIN if is_snowy else 0.0,
+        noise=min(drawn.noise, 0.008),
+        gamma=GAMMA,
+        gain=SCENE_GAIN,
         jpeg_quality=0,
     )
-    rgb = render(_without_gaps(dem, valid), gsd_m, look, np.random.default_rng([seed, 1])).astype(np.float32)
-    rgb[:, ~valid] = np.nan
-    writer.write(reader.grid.window, rgb)
 
 
 def _without_gaps(dem: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

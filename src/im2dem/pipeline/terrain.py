@@ -140,7 +140,12 @@ def _generate(
         shaped = shape_tile(options.recipe, lattice, options.seed)
     local = Grid.local((n, n), gsd_m)
     grid = replace(local, transform=Affine(gsd_m, 0, lattice.col0 * gsd_m, 0, -gsd_m, -lattice.row0 * gsd_m))
-    return Raster(shaped.dem[None], grid, ("height",), "m", None), shaped.start
+    dem, start = shaped.dem, shaped.start
+    rivers = find_recipe(options.recipe).rivers
+    if rivers is not None and rivers.sea_m is not None:
+        # As in models of the Earth's surface: the water, not its bed.
+        dem, start = (np.maximum(z, np.float32(rivers.sea_m)) for z in (dem, start))
+    return Raster(dem[None], grid, ("height",), "m", None), start
 
 
 def write_terrain(

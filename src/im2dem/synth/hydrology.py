@@ -4,7 +4,9 @@ Source
 ------
 Barnes, Lehman & Mulla (2014), Priority-flood, Computers & Geosciences 62, 117-127, doi:10.1016/j.cageo.2013.04.024
 (algorithm 2, with an increment per step); Zhou, Sun & Fu (2016), doi:10.1016/j.cageo.2016.02.021 (climbing without
-a queue of priorities); O'Callaghan & Mark (1984) for D8; Strahler (1957) for stream order.
+a queue of priorities); O'Callaghan & Mark (1984) for D8; Tarboton (1997), doi:10.1029/96WR03137 (facets between two
+neighbours, table 1), one of the two at random as in Fairfield & Leymarie (1991), doi:10.1029/90WR02658; Strahler
+(1957) for stream order.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ EPSILON_M = 2e-3
 _ROWS = np.array([-1, -1, -1, 0, 0, 1, 1, 1])
 _COLS = np.array([-1, 0, 1, -1, 1, -1, 0, 1])
 _STEPS = np.array([2**0.5, 1.0, 2**0.5, 1.0, 1.0, 2**0.5, 1.0, 2**0.5])
+# Eight facets around a pixel, each between a neighbour beside or above it and one at a corner.
+_SIDE_ROWS, _SIDE_COLS = np.array([0, -1, -1, 0, 0, 1, 1, 0]), np.array([1, 0, 0, -1, -1, 0, 0, 1])
+_CORNER_ROWS, _CORNER_COLS = np.array([-1, -1, -1, -1, 1, 1, 1, 1]), np.array([1, 1, -1, -1, -1, -1, 1, 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +63,9 @@ def drainage(dem: NDArray[np.floating[Any]], sea_m: float | None = None, wander_
     sea_m
         Pixels at or below are outlets, besides the edge of the raster.
     wander_seed
-        None: the steepest of the eight neighbours. A number: slopes are weighted at random by up to 40 % first, so
-        that channels made by erosion do not keep to multiples of 45 degrees; still always downhill.
+        None: the steepest of the eight neighbours. A number: of the two neighbours between which it is steepest one
+        at random, so that on average water goes straight down and channels made by erosion do not keep to multiples
+        of 45 degrees; still always downhill.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def drainage(dem: NDArray[np.floating[Any]], sea_m: float | None = None, wander_
     sea = -np.inf if sea_m is None else sea_m
     filled = _flood(z, sea, EPSILON_M)
     seed = np.uint64(0 if wander_seed is None else (wander_seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
-    receiver = _receivers(filled, sea, seed)
+    receiver = _receivers(filled, sea) if wander_seed is None else _wandering(filled, sea, seed)
     return Drainage(filled, _order(receiver), receiver)
 
 
@@ -228,22 +234,54 @@ def _order(receiver: I32) -> I32:
 
 
 @compiled()
-def _receivers(z: F64, sea: float, seed: Any) -> I32:
+def _receivers(z: F64, sea: float) -> I32:
     height, width = z.shape
     receiver = np.empty(height * width, np.int32)
     for r in range(height):
         for c in range(width):
             best, to = 0.0, r * width + c
             if not (r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea):
-                h = (np.uint64(r * width + c) * np.uint64(0x9E3779B97F4A7C15)) ^ (seed * np.uint64(0xD6E8FEB86659FD93))
-                h = (h ^ (h >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
-                h = h ^ (h >> np.uint64(29))
                 for k in range(8):
                     slope = (z[r, c] - z[r + _ROWS[k], c + _COLS[k]]) / _STEPS[k]
-                    if seed != np.uint64(0):
-                        slope *= 1.0 - 0.4 * float((h >> np.uint64(8 * k)) & np.uint64(255)) / 255.0
                     if slope > best:
                         best, to = slope, (r + _ROWS[k]) * width + c + _COLS[k]
+            receiver[r * width + c] = to
+    return receiver
+
+
+@compiled()
+def _chance(at: int, seed: Any) -> float:
+    """A number from 0 to 1 that belongs to a pixel and a seed."""
+    h = (np.uint64(at) * np.uint64(0x9E3779B97F4A7C15)) ^ (seed * np.uint64(0xD6E8FEB86659FD93))
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
+    h = h ^ (h >> np.uint64(29))
+    return float((h >> np.uint64(11)) & np.uint64(0xFFFFF)) / 1048576.0
+
+
+@compiled()
+def _wandering(z: F64, sea: float, seed: Any) -> I32:
+    """Receivers by facets: the corner as often as the steepest way leans towards it, else the side."""
+    height, width = z.shape
+    receiver = np.empty(height * width, np.int32)
+    for r in range(height):
+        for c in range(width):
+            best, to = 0.0, r * width + c
+            if not (r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea):
+                chance = _chance(r * width + c, seed)
+                for k in range(8):
+                    side = (r + _SIDE_ROWS[k]) * width + c + _SIDE_COLS[k]
+                    corner = (r + _CORNER_ROWS[k]) * width + c + _CORNER_COLS[k]
+                    along = z[r, c] - z[r + _SIDE_ROWS[k], c + _SIDE_COLS[k]]
+                    fall = z[r, c] - z[r + _CORNER_ROWS[k], c + _CORNER_COLS[k]]
+                    across = fall - along
+                    if along > 0.0 and 0.0 <= across <= along:
+                        steep, way = along * along + across * across, corner if chance * along < across else side
+                    elif fall > 0.0 and 0.5 * fall * fall > along * max(along, 0.0):
+                        steep, way = 0.5 * fall * fall, corner
+                    else:
+                        steep, way = along * max(along, 0.0), side
+                    if steep > best:
+                        best, to = steep, way
             receiver[r * width + c] = to
     return receiver
 

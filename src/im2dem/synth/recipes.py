@@ -65,14 +65,14 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "alps": Recipe(
         "high mountains, sharp ridges, deep valleys", 900, 1200, NoiseOptions(9000, 8),
-        Rivers(320, 44, 0.9, 0.12), 44, gsd_m=30,
+        Rivers(320, 44, 0.9, 0.5), 44, gsd_m=30,
     ),
     "hills": Recipe(
-        "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.45), 35, 0.5, gsd_m=30
+        "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.9), 35, 0.5, gsd_m=30
     ),
     "dunes": Recipe("a sand sea", 12, 300, NoiseOptions(9000, 3), None, 33, form="dunes", gsd_m=5),
     "badlands": Recipe(
-        "bare clay cut by gullies", 30, 700, NoiseOptions(500, 7), Rivers(7, 48, 0.85, 0.08, 30), 46, 0.5, gsd_m=2
+        "bare clay cut by gullies", 30, 700, NoiseOptions(500, 7), Rivers(7, 48, 0.85, 0.3, 30), 46, 0.5, gsd_m=2
     ),
     "canyon": Recipe(
         "layered rock cut by a river", 90, 1700, NoiseOptions(9000, 6), Rivers(10, 50, 0.5, 0.05, 10, 3, 0.1), 54, 0,
@@ -84,18 +84,18 @@ RECIPES: dict[str, Recipe] = {
     ),
     "islands": Recipe(
         "an archipelago; the sea is at 0", 520, 30, NoiseOptions(3800, 8),
-        Rivers(75, 40, 0.6, 0.2, 30, 4, 0.3, 0.0), 40, gsd_m=30,
+        Rivers(75, 40, 0.6, 0.6, 30, 4, 0.3, 0.0), 40, gsd_m=30,
     ),
     "plateau": Recipe(
         "a tableland with valleys cut into its rim", 260, 1500, NoiseOptions(9000, 7),
-        Rivers(8, 40, 0.3, 0.15, 10, 2, 0.05), 40, 0.2, "table", 30,
+        Rivers(8, 40, 0.3, 0.3, 10, 2, 0.05), 40, 0.2, "table", 30,
     ),
     "glacial": Recipe(
-        "mountains with trough valleys of glaciers", 900, 1200, NoiseOptions(10000, 8), Rivers(170, 48, 1.0, 0.12), 50,
+        "mountains with trough valleys of glaciers", 900, 1200, NoiseOptions(10000, 8), Rivers(170, 48, 1.0, 0.45), 50,
         0.6, "glacier", 30,
     ),
     "plains": Recipe(
-        "low country with shallow valleys", 40, 120, NoiseOptions(6000, 7), Rivers(3.0, 20, 0.05, 0.4, 30, 4), 20, 0.5,
+        "low country with shallow valleys", 40, 120, NoiseOptions(6000, 7), Rivers(3.0, 20, 0.05, 0.8, 30, 4), 20, 0.5,
         gsd_m=30,
     ),
 }  # fmt: skip

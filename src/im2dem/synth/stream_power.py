@@ -29,7 +29,10 @@ F64 = NDArray[np.float64]
 Field = Callable[[Lattice], F64]
 
 COARSEST_PX = 60  # least side of the level where evolution begins
-BEND_PX = 1.6  # by how much a river is moved at most from one level to the next, in pixels of the coarser
+# By how much a river is moved at most from one level to the next, in pixels of the coarser, and the length of the
+# bends; and the same at the end.
+BEND_PX, WAVE_PX = 3.0, 8.0
+LAST_BEND_PX, LAST_WAVE_PX = 5.0, 26.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def evolve(
             z = evolve_step(z, lift, level.step_m, rivers, seed * 1009 + done)
             done += 1
             progress(done, sum(plan))
-    return z
+    own = [np.arange(n, dtype=np.float64) for n in lattice.shape]
+    return _bent(z, lattice, (own[0], own[1]), seed + 1, (LAST_BEND_PX, LAST_WAVE_PX))
 
 
 def _levels(lattice: Lattice) -> list[Lattice]:
@@ -123,15 +127,23 @@ def _levels(lattice: Lattice) -> list[Lattice]:
 
 
 def _finer(z: F64, level: Lattice, seed: int) -> F64:
-    """Twice the pixels, of the shape of `level`, metres; bent a little.
-
-    Rivers of a coarse level keep to eight directions. Bent at every level, by less than they lie apart, they wind.
-    """
+    """Twice the pixels, of the shape of `level`, metres; bent a little."""
     rows, cols = ((np.arange(n) + 0.5) / 2 - 0.5 for n in level.shape)
-    bend = NoiseOptions(10 * level.step_m, 3)
+    return _bent(z, level, (rows, cols), seed, (BEND_PX, 2 * WAVE_PX))
+
+
+def _bent(z: F64, level: Lattice, at: tuple[F64, F64], seed: int, bend: tuple[float, float]) -> F64:
+    """Heights at the rows and columns `at`, shape of `level`, each moved by noise.
+
+    Rivers of a grid keep to eight directions, and slopes between them are planes with grooves side by side. Bent at
+    every level, by less than they lie apart, they wind. `bend` is how far and over what length, in pixels of `z` and
+    of `level`.
+    """
+    far_px, wave_px = bend
+    waves = NoiseOptions(wave_px * level.step_m, 3)
     grid = [
-        at + BEND_PX * noise(level, seed ^ salt, bend, np.float64)
-        for at, salt in zip(np.meshgrid(rows, cols, indexing="ij"), (0x2545F491, 0x4F6CDD1D), strict=True)
+        plain + far_px * noise(level, seed ^ salt, waves, np.float64)
+        for plain, salt in zip(np.meshgrid(*at, indexing="ij"), (0x2545F491, 0x4F6CDD1D), strict=True)
     ]
     return np.asarray(ndimage.map_coordinates(z, grid, order=1, mode="nearest"))
 
