@@ -8,9 +8,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from os import environ as _environ
 from typing import TYPE_CHECKING, Any
 
 from im2dem._version import __version__
+
+# ONNX Runtime from 1.32 on sends its maker word of every use, unless this is set before it is imported: pictures are
+# nobody else's business, and nothing here needs a network. Whoever sets it to 0 beforehand is obeyed.
+_environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from im2dem.core.errors import (
