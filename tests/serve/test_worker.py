@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import socket
 import struct
 import subprocess
 import sys
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +105,23 @@ def test_a_picture_becomes_what_im2dem_predict_makes_of_it(client, tmp_path, sha
     assert page.body == client.get(job["links"]["page"]).body
     assert b"<title>scene</title>" in page.body
     assert client.get(job["links"]["preview"]).body[8:12] == b"WEBP"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_requests_of_the_page_on_servers_work_as_they_stand_there(client, tmp_path):
+    text = (Path(__file__).parents[2] / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line, comments=True) for line in text.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 6
+    drawing.draw(tmp_path / "scene.tif", drawing.colours(96, 112))
+    job = ""
+    for words in lines:
+        here = [word.replace(":8000", f":{client.port}").replace("/ID", f"/{job}") for word in words]
+        done = subprocess.run([*here, "--fail", "--silent"], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, words
+        if words[-1].startswith("http") and "/jobs/" not in words[-1]:
+            job = json.loads(done.stdout)["id"]
+            assert client.until(job)["state"] == "done"
+    assert (tmp_path / "scene-dem.tif").stat().st_size > 0
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(client):

@@ -110,7 +110,7 @@ def _refuse_form(content_type: str) -> None:
     if content_type.split(";")[0].strip().lower() == _FORM:
         raise RefusedError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"send the picture as {_MULTIPART} or as the body itself (image/tiff ...)",
+            f"send the picture as {_MULTIPART}, or as the body itself with a Content-Type such as image/tiff",
         )
 
 
