@@ -104,16 +104,22 @@ export class Quadtree {
    */
   select({ seen, pixels, ready, tolerance, cell = 2, most = 400 }) {
     const chosen = [];
-    const queue = [this.root];
-    // Breadth first, so that a full list is coarse everywhere rather than fine in one corner.
-    for (let at = 0; at < queue.length; at++) {
-      const node = queue[at];
-      if (!seen(node)) continue;
-      const size = pixels(node);
-      const wanted = node.k > 0 ? size.error > tolerance : size.cell > cell;
-      const children = wanted && chosen.length + queue.length - at < most ? this.children(node) : [];
-      if (children.length && (node.k > 0 || ready(node))) queue.push(...children);
-      else chosen.push(node);
+    let level = [this.root].filter(seen);
+    // Level by level, so that a full list is coarse everywhere rather than fine in one corner; and what is near comes first.
+    while (level.length) {
+      const next = [];
+      const sized = level.map((node) => ({ node, size: pixels(node) })).sort((a, b) => b.size.cell - a.size.cell);
+      sized.forEach(({ node, size }, n) => {
+        // Finer tiles bring light and shade as well, so level ground wants them too where a pixel of the mesh looks large.
+        const close = size.cell / Math.max(node.stride, 1) > cell;
+        const wanted = node.k > 0 ? size.error > tolerance || (this.finer > 0 && close) : close;
+        const children = wanted ? this.children(node) : [];
+        const inside = children.filter(seen);
+        const full = chosen.length + next.length + inside.length + sized.length - n - 1 > most;
+        if (children.length && !full && (node.k > 0 || ready(node))) next.push(...inside);
+        else chosen.push(node);
+      });
+      level = next;
     }
     return chosen;
   }

@@ -72,6 +72,29 @@ test("finer nodes are chosen only where their tiles are at hand, and the number 
   assert.ok(tree.select({ ...close, most: 10 }).length <= 10);
 });
 
+test("level ground is drawn finely as well where its pixels look large and finer tiles are at hand", () => {
+  const level = rough(129, 129, () => 7);
+  const pixels = ({ stride }) => ({ error: 0, cell: 3 * stride });
+  const finest = (finer, scale) => Math.min(...new Quadtree(level, finer)
+    .select({ ...every, pixels: (n) => ({ ...pixels(n), cell: scale * pixels(n).cell }), ready: () => true }).map((n) => n.stride));
+  // A pixel of the mesh is 3 on the screen, of the first finer level 1.5; the limit is 2.
+  assert.equal(finest(2, 1), 0.5);
+  assert.equal(finest(2, 2), 0.25);
+  assert.equal(finest(2, 0.5), 4);
+  assert.equal(finest(0, 2), 4);
+});
+
+test("where there are too many nodes, what is near is fine", () => {
+  const tree = new Quadtree(rough(257, 257, (c, r) => 10 * ((c + r) % 2)), 2);
+  const away = ({ i, stride }) => 1 + Math.max(0, 224 - 32 * (i + 1) * stride);
+  const nodes = tree.select({ ...every, pixels: (n) => ({ error: 9, cell: (50 * n.stride) / away(n) }), ready: () => true, most: 60 });
+  assert.ok(nodes.length <= 60 && nodes.length > 50, `${nodes.length}`);
+  const finest = nodes.filter((n) => n.k === Math.min(...nodes.map((m) => m.k)));
+  const others = nodes.filter((n) => !finest.includes(n));
+  assert.ok(Math.max(...finest.map(away)) <= Math.min(...others.filter((n) => n.k === finest[0].k + 1).map(away)) + 32);
+  assert.ok(cover(nodes.filter((n) => n.k >= 0), 257, 257).every((t) => t <= 1));
+});
+
 test("a node's grid has all its cells, skirts, and looks up", () => {
   for (const det of [1, -1]) {
     const { corners, index } = nodeGrid(det);
