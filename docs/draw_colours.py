@@ -19,8 +19,8 @@ LANDS = (
     ("alps", "arid", None),
     ("alps", "tropical", None),
     ("canyon", "arid", None),
-    ("canyon", "steppe", None),
     ("hills", "temperate", "autumn"),
+    ("islands", "mediterranean", None),
 )
 
 

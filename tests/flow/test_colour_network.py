@@ -69,6 +69,15 @@ def test_climates_look_like_themselves(land):
     assert greens["tropical"] > greens["steppe"]
 
 
+def test_the_sea_is_water_and_not_a_town(land):
+    coast = Raster(np.maximum(land.data, 0), land.grid, land.bands, land.unit)
+    sea = coast.data[0] == 0
+    red, _, blue = colour_dem(coast, engine="network", climate="mediterranean").data
+    assert 0.2 < sea.mean() < 0.8
+    assert (blue - red)[sea].mean() > 20
+    assert red[sea].mean() < 0.7 * red[~sea].mean()
+
+
 def test_a_seed_chooses_a_variety_and_repeats(land):
     plain, one, again, two = (
         colour_dem(land, engine="network", climate="temperate", variety=v).data for v in (None, 1, 1, 2)

@@ -32,6 +32,7 @@ from im2dem.core.protocols import RasterReader, RasterWriter
 from .card import load_card, verified_onnx
 from .colouring_condition import CONDITION_SIZE, PHOTOGRAPHS, VARIETY_SIZE, ColourCondition, usual_key
 from .colouring_noise import world_noise
+from .colouring_sea import paint_sea
 
 STRIDE = 16
 # Of the training pictures' deviation, in drawing a variety: the rarest of them look like none (the truncation trick of
@@ -210,6 +211,7 @@ def apply_colours(
         dem, valid = _heights(reader, around, reference, 2 * model.reach_px)
         if valid[core.slices(around)].any():
             rgb = model(dem, origin[0] + around.row_off, origin[1] + around.col_off)
+            rgb = paint_sea(rgb, dem + np.float32(reference))
             out = rgb[(slice(None), *core.slices(around))] * np.float32(WHITE)
             out[:, ~valid[core.slices(around)]] = np.nan
         else:
