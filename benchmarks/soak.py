@@ -32,6 +32,8 @@ from PIL import Image
 
 PROGRAM = "import typer; from im2dem.cli import serve; app = typer.Typer(); serve.add_to(app); app()"
 SIDE_PX = 96
+# One picture in so many is of several tiles, and its heights have overviews.
+LARGE_PX, LARGE_EVERY = 600, 12
 PATIENCE_S = 600.0
 QUEUE = 12
 # What a client does with its next job, and how often.
@@ -94,11 +96,11 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
-def picture(rng: np.random.Generator) -> bytes:
+def picture(rng: np.random.Generator, side: int = SIDE_PX) -> bytes:
     """A drawn picture as PNG."""
-    rows, cols = np.mgrid[0:SIDE_PX, 0:SIDE_PX]
+    rows, cols = np.mgrid[0:side, 0:side]
     relief = np.sin(rows / rng.uniform(5, 15)) + np.cos(cols / rng.uniform(5, 15))
-    rgb = np.clip(120 + 40 * relief[..., None] + rng.normal(0, 6, (SIDE_PX, SIDE_PX, 3)), 1, 255).astype(np.uint8)
+    rgb = np.clip(120 + 40 * relief[..., None] + rng.normal(0, 6, (side, side, 3)), 1, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, "PNG")
     return buffer.getvalue()
@@ -124,7 +126,7 @@ class ClientThread(threading.Thread):
     def one(self, number: int) -> None:
         """One picture, and what this client does with it."""
         deed = self.dice.choices(list(DEEDS), list(DEEDS.values()))[0]
-        body = picture(self.rng)
+        body = picture(self.rng, SIDE_PX if number % LARGE_EVERY else LARGE_PX)
         if deed == "hang up":
             self.hang_up(body)
             self.tally.add("hung up while sending")
