@@ -106,7 +106,8 @@ def _measure(net: ReliefNet, batches: Iterable[Batch]) -> None:
 
 def _norm(kernels: Tensor) -> Tensor:
     """The size of each kernel, shape (n,); those that are all zero count as small."""
-    return torch.linalg.vector_norm(kernels.flatten(1), dim=1).clamp_min(1e-6)
+    size: Tensor = torch.linalg.vector_norm(kernels.flatten(1), dim=1)
+    return size.clamp_min(1e-6)
 
 
 def _initializers(path: Path) -> dict[str, Tensor]:
