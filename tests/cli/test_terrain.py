@@ -62,6 +62,17 @@ def test_a_picture_a_model_and_a_page_in_one_command(tmp_path: Path, capsys: pyt
     assert "<html" in at["html"].read_text(encoding="utf-8")[:400].lower()
 
 
+def test_everything_that_was_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba", reason="the extra [synth] is not installed; a picture needs it")
+    at = [tmp_path / name for name in ("dem.tif", "rgb.tif", "land.glb", "land.html", "masks")]
+    words = ["--recipe", "dunes", "--size", 40, "-o", at[0], "--colour", at[1], "--glb", at[2], "--view", at[3]]
+    call(*words, "--masks", at[4])
+    said = capsys.readouterr().out
+    for path in at:
+        assert str(path) in said
+        assert path.exists()
+
+
 def test_islands_stand_in_a_level_sea(tmp_path: Path) -> None:
     pytest.importorskip("numba", reason="the extra [synth] is not installed; a picture needs it")
     call("--recipe", "islands", "--size", 96, "-o", tmp_path / "dem.tif", "--colour", tmp_path / "rgb.tif")

@@ -56,6 +56,27 @@ def test_it_is_a_valid_cog_with_everything_in_it(tmp_path, compress):
     assert os.listdir(tmp_path) == ["dem.tif"]
 
 
+def test_pictures_are_bytes_that_any_program_shows(tmp_path):
+    data = np.linspace(-3, 260, 3 * 700 * 1100, dtype=np.float32).reshape(3, 700, 1100)
+    data[:, 5:15, 8:20] = np.nan
+    picture = Raster(data, GRID, ("red", "green", "blue"), "DN")
+    options = CogOptions(compress="deflate", dtype="uint8")
+    path = write_raster(tmp_path / "rgb.tif", picture, options=options)
+    assert cog_validate(path, strict=True) == (True, [], [])
+    with rasterio.open(path) as dataset:
+        assert dataset.dtypes == ("uint8",) * 3
+        assert [c.name for c in dataset.colorinterp] == ["red", "green", "blue"]
+        assert dataset.overviews(1) == [2, 4]
+        values = dataset.read(masked=True)
+    assert (values.mask == np.isnan(data)).all()
+    # Dark is 1 and not 0, which is no data.
+    assert np.abs(values - np.clip(data, 1, 255)).max() <= 0.5
+    assert values.min() == 1
+    assert values.max() == 255
+    with pytest.raises(UsageError, match="uint8"):
+        CogOptions(dtype="int16")
+
+
 def test_overviews_are_averages_without_nodata(tmp_path):
     raster = hills()
     path = write_raster(tmp_path / "dem.tif", raster)

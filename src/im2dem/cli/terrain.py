@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,6 +69,17 @@ def terrain(
         console.say_json(made)
     else:
         console.say(f"terrain  {output}")
+        _say_companions(made)
+
+
+def _say_companions(made: dict[str, Any]) -> None:
+    if made.get("colour"):
+        console.say(f"picture  {made['colour']}  ({made['climate']}, {made['season'] or 'summer'})")
+    for word, key in (("model", "glb"), ("page", "view")):
+        if made.get(key):
+            console.say(f"{word:8} {made[key]}")
+    if made.get("masks"):
+        console.say(f"masks    {Path(made['masks']['slope']).parent}  ({', '.join(made['masks'])})")
 
 
 def _tile(text: str) -> tuple[int, int]:

@@ -48,6 +48,8 @@ class CogOptions:
         "zstd" (smaller and faster) or "deflate" (read by everything); "auto": ZSTD when this GDAL has it.
     overwrite
         Whether a file that is there may be replaced.
+    dtype
+        "float32", no data is -9999; or "uint8" for pictures: digital numbers from 1 to 255, rounded, no data is 0.
     """
 
     unit: str = "m"
@@ -55,8 +57,11 @@ class CogOptions:
     tags: Mapping[str, str] = field(default_factory=dict)
     compress: Literal["auto", "zstd", "deflate"] = "auto"
     overwrite: bool = False
+    dtype: Literal["float32", "uint8"] = "float32"
 
     def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "uint8"):
+            raise UsageError(f"dtype must be float32 or uint8, got {self.dtype!r}")
         if self.compress not in ("auto", "zstd", "deflate"):
             raise UsageError(f"compress must be auto, zstd or deflate, got {self.compress!r}")
 
@@ -73,7 +78,7 @@ class CogWriter:
         self._grid = grid
         self._bands = bands
         self._options = options
-        self._parts = CogParts(target, grid, file_crs(grid.crs), len(bands))
+        self._parts = CogParts(target, grid, file_crs(grid.crs), len(bands), options.dtype)
         self._cog = target.with_name(f"{target.stem}.part.cog.tif")
 
     @property
@@ -166,7 +171,7 @@ class CogWriter:
                     driver="COG",
                     COMPRESS=compress.upper(),
                     LEVEL=_LEVEL,
-                    PREDICTOR="FLOATING_POINT",
+                    PREDICTOR="FLOATING_POINT" if self._options.dtype == "float32" else "STANDARD",
                     BLOCKSIZE=BLOCK_PX,
                     OVERVIEW_RESAMPLING="AVERAGE",
                     BIGTIFF="IF_SAFER",
@@ -190,7 +195,7 @@ class CogWriter:
 def create_cog(
     path: str | os.PathLike[str], grid: Grid, bands: tuple[str, ...], *, options: CogOptions | None = None
 ) -> CogWriter:
-    """A writer of a cloud-optimised GeoTIFF: float32, nodata -9999, tiles of 512, averaged overviews.
+    """A writer of a cloud-optimised GeoTIFF: tiles of 512, averaged overviews, float32 unless the options say uint8.
 
     Parameters
     ----------

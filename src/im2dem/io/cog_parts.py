@@ -12,7 +12,7 @@ import errno
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import rasterio
@@ -28,7 +28,8 @@ from im2dem.core.nodata import NODATA
 from .pyramid import Pyramid, overview_shapes
 
 BLOCK_PX = 512
-_BYTES = 4
+# Of 8-bit pictures: 0 is no data, so that the darkest pixel is 1.
+BYTE_NODATA = 0
 _MOST_LEVELS = 24  # overviews of a raster of 2^32 pixels a side
 
 
@@ -45,10 +46,14 @@ class CogParts:
         The same reference system for GDAL.
     bands
         Its bands.
+    dtype
+        Of the values in the file. "uint8" holds digital numbers 1 to 255, 0 is no data.
     """
 
-    def __init__(self, target: Path, grid: Grid, crs: CRS | None, bands: int) -> None:
-        self._target, self._grid, self._crs, self._bands = target, grid, crs, bands
+    def __init__(
+        self, target: Path, grid: Grid, crs: CRS | None, bands: int, dtype: Literal["float32", "uint8"] = "float32"
+    ) -> None:
+        self._target, self._grid, self._crs, self._bands, self._dtype = target, grid, crs, bands, dtype
         self._pyramid = Pyramid(grid.shape, BLOCK_PX, self._write_overview)
         self._rows: Any = None
         self._overviews: list[Any] = []
@@ -74,15 +79,16 @@ class CogParts:
                 height=shape[0],
                 width=shape[1],
                 count=self._bands,
-                dtype="float32",
+                dtype=self._dtype,
                 crs=self._crs if number == 0 else None,
                 transform=self._grid.transform if number == 0 else Affine.identity(),
-                nodata=NODATA,
+                nodata=BYTE_NODATA if self._dtype == "uint8" else NODATA,
                 tiled=True,
                 blockxsize=BLOCK_PX,
                 blockysize=BLOCK_PX,
                 interleave="band",
                 bigtiff="IF_SAFER",
+                **({"photometric": "RGB"} if self._dtype == "uint8" and self._bands == 3 else {}),
             )
             if number:
                 self._overviews.append(dataset)
@@ -142,7 +148,7 @@ class CogParts:
 
     def _file_bytes(self, shape: tuple[int, int]) -> int:
         blocks = -(-shape[0] // BLOCK_PX) * -(-shape[1] // BLOCK_PX)
-        return blocks * BLOCK_PX**2 * _BYTES * self._bands
+        return blocks * BLOCK_PX**2 * np.dtype(self._dtype).itemsize * self._bands
 
     def _path(self, number: int) -> Path:
         return self._target.with_name(f"{self._target.stem}.part.tif{'.ovr' * number}")
@@ -150,6 +156,11 @@ class CogParts:
 
 def _store(dataset: Any, window: Window, data: NDArray[np.float32]) -> None:
     valid = np.isfinite(data)
+    is_byte = dataset.dtypes[0] == "uint8"
+    if is_byte:
+        # Rounded here and not by GDAL, which would make 0, no data, of what is dark.
+        data = np.clip(np.rint(data), BYTE_NODATA + 1, 255)
     if not valid.all():
-        data = np.where(valid, data, np.float32(NODATA))
-    dataset.write(data, window=FileWindow(window.col_off, window.row_off, window.width, window.height))
+        data = np.where(valid, data, np.float32(BYTE_NODATA if is_byte else NODATA))
+    values = data.astype(np.uint8) if is_byte else data
+    dataset.write(values, window=FileWindow(window.col_off, window.row_off, window.width, window.height))

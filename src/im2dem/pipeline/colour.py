@@ -210,7 +210,7 @@ def colour_file(
             "SUN_AZIMUTH": f"{options.sun[0]:g}",
             "SUN_ELEVATION": f"{options.sun[1]:g}",
         }
-        cog = CogOptions(unit="DN", tags=tags, overwrite=options.overwrite)
+        cog = picture_options(tags, options.overwrite)
         with create_cog(target, reader.grid, BANDS_OUT, options=cog) as writer:
             used = _colour(reader, writer, options, progress)
         made = {
@@ -227,6 +227,11 @@ def colour_file(
         }
     write_text(side_car, json.dumps(made, indent=1) + "\n", overwrite=True)
     return made
+
+
+def picture_options(tags: dict[str, str], overwrite: bool) -> CogOptions:
+    """How a picture is written: 8 bit and in a way that other programs than ours show."""
+    return CogOptions(unit="DN", tags=tags, overwrite=overwrite, compress="deflate", dtype="uint8")
 
 
 class _MemoryWriter:

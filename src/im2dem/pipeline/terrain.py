@@ -23,7 +23,7 @@ from im2dem.io.cog import CogOptions, write_raster
 from im2dem.synth.noise import Lattice, NoiseOptions, noise
 from im2dem.synth.recipes import find_recipe, masks, shape_terrain, shape_tile
 
-from .colour import ColourOptions, colour_dem
+from .colour import ColourOptions, colour_dem, picture_options
 from .export import export_file
 from .export_options import ExportOptions
 
@@ -201,7 +201,7 @@ def write_terrain(
         # Names under which `predict`, like other programs, looks for the sun of a picture.
         lit = {"SUN_AZIMUTH": f"{beside.sun[0]:g}", "SUN_ELEVATION": f"{beside.sun[1]:g}"}
         picture = photograph(raster, beside.sun, climate, beside.season)
-        write_raster(beside.colour, picture, options=replace(cog, unit="DN", tags={**tags, **lit}))
+        write_raster(beside.colour, picture, options=picture_options({**tags, **lit}, options.overwrite))
         made |= {
             "colour": str(beside.colour),
             "climate": climate or "temperate",
