@@ -50,6 +50,11 @@ def test_masks_are_what_they_say() -> None:
     assert named["slope"] == pytest.approx(45.0, abs=1e-4)  # 10 m down in 10 m
     assert named["rock"].min() == 1.0
     assert named["flow"][38, 15] > named["flow"][2, 15]
+    assert named["wetness"][38, 15] > named["wetness"][2, 15] >= 0
+    # The same forms of other pixels are as wet, and neither all dry nor all wet.
+    for scale in (0.2, 1.0, 9.0):
+        assert masks(scale * (1000.0 - 10.0 * row), 10.0 * scale)["wetness"] == pytest.approx(named["wetness"])
+    assert 0 < np.median(named["wetness"]) < 0.8
 
 
 def test_the_deposit_mask_shows_what_was_laid_down() -> None:

@@ -65,10 +65,10 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "alps": Recipe(
         "high mountains, sharp ridges, deep valleys", 900, 1200, NoiseOptions(9000, 8),
-        Rivers(320, 44, 0.9, 0.5), 44, gsd_m=30,
+        Rivers(320, 44, 0.9, 0.35), 44, gsd_m=30,
     ),
     "hills": Recipe(
-        "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.9), 35, 0.5, gsd_m=30
+        "rounded, forested hills", 120, 250, NoiseOptions(5000, 7), Rivers(26, 35, 0.32, 0.6), 35, 0.5, gsd_m=30
     ),
     "dunes": Recipe("a sand sea", 12, 300, NoiseOptions(9000, 3), None, 33, form="dunes", gsd_m=5),
     "badlands": Recipe(
@@ -88,14 +88,14 @@ RECIPES: dict[str, Recipe] = {
     ),
     "plateau": Recipe(
         "a tableland with valleys cut into its rim", 260, 1500, NoiseOptions(9000, 7),
-        Rivers(8, 40, 0.3, 0.3, 10, 2, 0.05), 40, 0.2, "table", 30,
+        Rivers(8, 40, 0.3, 0.1, 10, 2, 0.05), 40, 0.2, "table", 30,
     ),
     "glacial": Recipe(
         "mountains with trough valleys of glaciers", 900, 1200, NoiseOptions(10000, 8), Rivers(170, 48, 1.0, 0.45), 50,
         0.6, "glacier", 30,
     ),
     "plains": Recipe(
-        "low country with shallow valleys", 40, 120, NoiseOptions(6000, 7), Rivers(3.0, 20, 0.05, 0.8, 30, 4), 20, 0.5,
+        "low country with shallow valleys", 40, 120, NoiseOptions(6000, 7), Rivers(3.0, 20, 0.05, 0.4, 30, 4), 20, 0.5,
         gsd_m=30,
     ),
 }  # fmt: skip
@@ -267,13 +267,14 @@ def masks(
 
     Source
     ------
-    Beven & Kirkby (1979), doi:10.1080/02626667909491834: wetness is ln(area / slope), here scaled from 4 to 14.
+    Beven & Kirkby (1979), doi:10.1080/02626667909491834: wetness is ln(area / slope), here of areas in pixels, so that
+    it means the same at all pixel sizes, and scaled from 0 to 10.
     """
     z = np.asarray(dem, dtype=np.float64)
     rise = np.hypot(*np.gradient(z, gsd_m))
     slope = np.degrees(np.arctan(rise))
     area_px = flow_accumulation(drainage(z))
-    wetness = np.clip((np.log(area_px * gsd_m / (rise + 0.01)) - 4.0) / 10.0, 0, 1)
+    wetness = np.clip(np.log(area_px / (rise + 0.01)) / 10.0, 0, 1)
     before = ndimage.uniform_filter(z, 31) if start is None else np.asarray(start, dtype=np.float64)
     # A hollow among its surroundings may hold sediment; where the start is known, what was gained is sediment.
     gained = (before - z) / (4 * gsd_m) if start is None else (z - before) / (0.05 * gsd_m)
