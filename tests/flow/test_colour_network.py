@@ -78,6 +78,15 @@ def test_the_sea_is_water_and_not_a_town(land):
     assert red[sea].mean() < 0.7 * red[~sea].mean()
 
 
+def test_who_asks_for_snow_is_told_where_it_is(land, caplog):
+    small = Raster(land.data[:, :48, :48], Grid.local((48, 48), 30.0), land.bands, land.unit)
+    asked = (("alpine", "winter", True), ("alpine", "summer", False), ("arid", "winter", False))
+    for climate, season, is_told in asked:
+        caplog.clear()
+        colour_dem(small, engine="network", climate=climate, season=season)
+        assert ("--engine physical" in caplog.text) == is_told
+
+
 def test_a_seed_chooses_a_variety_and_repeats(land):
     plain, one, again, two = (
         colour_dem(land, engine="network", climate="temperate", variety=v).data for v in (None, 1, 1, 2)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,51 +26,14 @@ from im2dem.runtime.card import find_model
 from im2dem.runtime.colouring import ColourModel, apply_colours
 from im2dem.runtime.colouring_condition import CLIMATES, SEASONS, ColourCondition
 
-if TYPE_CHECKING:
-    from im2dem.synth.appearance import Appearance
+from .colour_physical import is_snowy, render_land
 
 log = logging.getLogger("im2dem")
 
 DEFAULT_MODEL = "colour"
 DEFAULT_SUN = (150.0, 40.0)
 BANDS_OUT = ("red", "green", "blue")
-# The physical engine looks at the whole land at once, with some sixty bytes a pixel.
-MOST_PHYSICAL_PX = 64_000_000
 LOOKS = {"photo": 1.0, "rendered": -1.0, "any": 0.0}
-# White is 0.29 in reflectance, as in a whole scene that somebody stretched; by its own percentiles a forest is neon.
-SCENE_GAIN = 3.4
-GAMMA = 0.8
-# A seed whose bands are stretched together, so that sand is yellow and forest green in all climates.
-PLAIN_VARIETY = 4
-# How much of what could be farmed is: nothing on rock and sand, little where it is dry, steep or cold.
-FARMED = {
-    "temperate": 1.0, "alpine": 0.3, "mediterranean": 0.8, "arid": 0.0, "steppe": 0.15, "savanna": 0.4,
-    "tropical": 0.6, "boreal": 0.15, "bare": 0.0,
-}  # fmt: skip
-DESERTS = ("red_desert", "arid")
-# Where in the country's own range the share of forest lies, if no variety is asked for; in deserts at its lower end.
-PLAIN_FOREST = 0.6
-# Upstream pixels from which a stream is seen, where streams have water.
-RIVER_FROM_PX = 2000.0
-# Share of skylight; bright bare ground lights the shadows too.
-SKYLIGHT, DESERT_SKYLIGHT = 0.2, 0.3
-# Latitude where the climate is at home (its trees end at the right height), and the country of `synth.appearance`.
-HOME_DEG = {
-    "temperate": 45.0,
-    "alpine": 46.0,
-    "mediterranean": 38.0,
-    "arid": 28.0,
-    "steppe": 42.0,
-    "savanna": 15.0,
-    "tropical": 8.0,
-    "boreal": 60.0,
-    "bare": 66.0,
-}
-TEMPERATE = {"winter": "temperate_winter", "summer": "temperate_summer", "autumn": "autumn"}
-# Conifers stay green; below them it is winter or not.
-BOREAL = {"winter": "temperate_winter", "summer": "alpine", "autumn": "alpine"}
-SNOWY = ("alpine", "boreal", "bare", "temperate")
-
 Progress = Callable[[str, int, int], None]
 
 
@@ -283,7 +246,7 @@ def _colour(
     azimuth = reader.grid.azimuth_in_picture(options.sun[0])
     card_path = _card_path(options)
     if card_path is None:
-        _render(reader, writer, (gsd_m, azimuth), options)
+        render_land(reader, writer, (gsd_m, azimuth), options)
         return {"engine": "physical", "gsd_m": gsd_m}
     condition = ColourCondition(gsd_m, azimuth, options.sun[1], options.climate, options.season, LOOKS[options.look])
     model = ColourModel(card_path, condition, options.variety, options.threads)
@@ -296,6 +259,8 @@ def _colour(
             low,
             high,
         )
+    if is_snowy(options):
+        log.warning("the network has hardly seen snow; for white winters take --engine physical")
     tiles = apply_colours(reader, model, writer, progress)
     named = {"name": model.card.name, "sha256": model.card.sha256, "licence": model.card.licence}
     return {"engine": "network", "gsd_m": gsd_m, "model": named, "look": options.look, "tiles": tiles}
@@ -312,74 +277,3 @@ def _card_path(options: ColourOptions) -> Path | None:
             raise
         log.info("no weights of a colour network are installed: the physical engine makes the picture")
         return None
-
-
-def _render(reader: RasterReader, writer: RasterWriter, told: tuple[float, float], options: ColourOptions) -> None:
-    """The physical engine, on the whole land at once."""
-    from im2dem.synth.appearance import render  # Numba is loaded only when it is needed
-
-    height, width = reader.grid.shape
-    if height * width > MOST_PHYSICAL_PX:
-        raise UsageError(
-            f"{height} x {width} pixels are more than the physical engine takes at once ({MOST_PHYSICAL_PX:,}); "
-            "use --engine network, which works in tiles, or cut the heights"
-        )
-    gsd_m, azimuth = told
-    dem = reader.read(reader.grid.window)[0]
-    valid = np.isfinite(dem)
-    rng = np.random.default_rng([_seed(options), 1])
-    rgb = render(_without_gaps(dem, valid), gsd_m, _look(options, azimuth), rng).astype(np.float32)
-    rgb[:, ~valid] = np.nan
-    writer.write(reader.grid.window, rgb)
-
-
-def _seed(options: ColourOptions) -> int:
-    return PLAIN_VARIETY if options.variety is None else options.variety
-
-
-def _look(options: ColourOptions, azimuth_deg: float) -> Appearance:
-    """What grows on the land and how it is photographed; the sun's azimuth is that in the picture."""
-    from im2dem.synth.appearance import draw_appearance
-    from im2dem.synth.appearance.covers import COUNTRIES
-
-    climate, season = options.climate or "temperate", options.season or "summer"
-    drawn = draw_appearance(np.random.default_rng(_seed(options)), HOME_DEG[climate])
-    country = {"temperate": TEMPERATE[season], "boreal": BOREAL[season]}.get(climate, climate)
-    is_desert = climate == "arid"
-    wooded = 0.0 if is_desert else PLAIN_FOREST
-    if options.variety is not None:
-        wooded = np.random.default_rng([options.variety, 2]).random()
-    if is_desert:
-        country = drawn.country if options.variety is not None and drawn.country in DESERTS else DESERTS[0]
-    low, high = COUNTRIES[country].forest_share
-    is_snowy = options.season == "winter" and climate in SNOWY
-    return replace(
-        drawn,
-        sun_azimuth_deg=azimuth_deg,
-        sun_elevation_deg=options.sun[1],
-        country=country,
-        kind="satellite",
-        bands="true",
-        shading=1.0,
-        diffuse=DESERT_SKYLIGHT if is_desert else SKYLIGHT,
-        forest_share=float(low + (high - low) * wooded),
-        valley_share=drawn.valley_share * FARMED[climate],
-        river_from_px=0.0 if is_desert else RIVER_FROM_PX,
-        snow_share=0.3 if is_snowy else 0.0,
-        haze=min(drawn.haze, 0.02),
-        cloud_share=0.0,
-        veil=0.0,
-        noise=min(drawn.noise, 0.008),
-        gamma=GAMMA,
-        gain=SCENE_GAIN,
-        jpeg_quality=0,
-    )
-
-
-def _without_gaps(dem: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    if valid.all():
-        return dem
-    from scipy import ndimage
-
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.asarray(dem[tuple(nearest)], dtype=np.float32)
