@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from im2dem.core.errors import UsageError
+from im2dem.synth import hydrology
 from im2dem.synth.hydrology import EPSILON_M, count_pits, drainage, drainage_density, flow_accumulation, strahler_order
 from im2dem.synth.noise import Lattice, NoiseOptions, noise
 
@@ -70,6 +71,15 @@ def test_wandering_water_goes_straight_down_on_average() -> None:
         off_deg = np.degrees(np.arctan2(*step)) - towards_deg
         # Three times the spread of the mean of 3,844 draws. The steepest neighbour alone is off by up to 22.5.
         assert abs((off_deg + 180) % 360 - 180) < 1.5
+
+
+def test_water_wanders_alike_and_in_silence_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="the extra [synth] is not installed; there is nothing to compare with")
+    fast = drainage(rough(24), wander_seed=9).receiver
+    for name in ("_chance", "_wandering"):
+        monkeypatch.setattr(hydrology, name, getattr(hydrology, name).py_func)
+    # Warnings are errors here.
+    assert np.array_equal(drainage(rough(24), wander_seed=9).receiver, fast)
 
 
 def test_area_is_conserved() -> None:

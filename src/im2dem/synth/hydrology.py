@@ -87,7 +87,11 @@ def drainage(dem: NDArray[np.floating[Any]], sea_m: float | None = None, wander_
     sea = -np.inf if sea_m is None else sea_m
     filled = _flood(z, sea, EPSILON_M)
     seed = np.uint64(0 if wander_seed is None else (wander_seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
-    receiver = _receivers(filled, sea) if wander_seed is None else _wandering(filled, sea, seed)
+    if wander_seed is None:
+        receiver = _receivers(filled, sea)
+    else:
+        with np.errstate(over="ignore"):  # plain Python tells of products that are meant to wrap around
+            receiver = _wandering(filled, sea, seed)
     return Drainage(filled, _order(receiver), receiver)
 
 
