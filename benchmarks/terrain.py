@@ -27,6 +27,7 @@ REAL = {
     "volcano": ("japan-alps-31m", 2000, 1500, 31.0),
     "plateau": ("meghalaya-50m", 200, 200, 50.0),
     "islands": ("hobart-33m", 120, 150, 33.0),
+    "glacial": ("colorado-10m", 150, 100, 10.0),
     "plains": ("sierra-80m", 1950, 1200, 80.0),
 }
 EXPLAIN = (
