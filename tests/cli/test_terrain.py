@@ -113,6 +113,7 @@ def test_perlin_file_is_like_the_prototypes(tmp_path: Path) -> None:
         ("--gsd", -1),
         ("--recipe", "moon"),
         ("--perlin", "--tile", "1,1"),
+        ("--perlin",),  # x.tif would be no GeoTIFF
         ("--sun", "low"),
         ("--climate", "lunar"),
         ("--season", "monsoon"),

@@ -48,6 +48,8 @@ def terrain(
     if perlin:
         if tile or masks or colour or glb or view:
             raise UsageError("--perlin makes frames of noise; --tile, --masks, --colour, --glb, --view are for recipes")
+        if output.suffix.lower() != ".npz":
+            raise UsageError(f"--perlin writes an array of NumPy: give -o a name that ends in .npz, got {output}")
         check_target(output, overwrite)
         frames = perlin_frames(count, PERLIN_SIZE if size is None else size, octaves, seed)
         write_perlin(output, frames, overwrite)
