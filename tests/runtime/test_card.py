@@ -64,6 +64,8 @@ def test_a_card_survives_its_file(tmp_path):
         ("metrics", []),
         ("varieties", {"arid": [[0.0] * 8]}),
         ("varieties", {"arid": [[0.0] * 8, [1.0] * 7]}),
+        ("told_gsd_m", [0, 240]),
+        ("told_gsd_m", [240, 8]),
         ("sun_sector_deg", [90]),
         ("sun_sector_deg", [90, 120]),
         ("sun_sector_deg", [300, 400]),

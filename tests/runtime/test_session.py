@@ -9,7 +9,7 @@ import pytest
 from fakes import toy_card
 from im2dem.core.errors import InputError, MissingDependencyError, ModelError, UsageError
 from im2dem.runtime import providers
-from im2dem.runtime.card import file_sha256, find_model, save_card
+from im2dem.runtime.card import file_sha256, find_model, load_card, save_card
 from im2dem.runtime.providers import MOST_CALLS, available_cores, best_calls
 from im2dem.runtime.session import Condition, OnnxModel
 
@@ -137,8 +137,9 @@ def test_how_many_calls_serve_best():
     assert best_calls("cpu", None, 100) == min(available_cores(), MOST_CALLS)
 
 
-def test_a_pixel_size_beyond_the_range_is_told_as_its_end(card_path):
-    low, high = CARD.gsd_range_m
+def test_a_pixel_size_beyond_those_of_the_card_is_told_as_the_nearer_one(card_path):
+    low, high = 8.0, 240.0
+    save_card(replace(load_card(card_path), told_gsd_m=(low, high)), card_path)
     image = batch()
     for gsd_m, told in ((low / 8, low), (high * 3, high), ((low + high) / 2, (low + high) / 2)):
         model = OnnxModel(card_path, condition=Condition(gsd_m=gsd_m), threads=1)

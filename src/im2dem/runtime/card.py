@@ -68,6 +68,8 @@ class ModelCard:
     sun_sector_deg
         Where the sun always stood in training, from and to, degrees clockwise from the top of the picture; tiles under
         another sun are turned so that it stands there. None: any sun.
+    told_gsd_m
+        Pixel sizes beyond these two are told to the net as the nearer one, metres; None: as they are.
     varieties
         Of a dem-to-image model: by climate, by climate and season ("temperate winter"), and for "photographs" of any,
         the mean and the standard deviation of the variety (8 numbers each) that such pictures have.
@@ -102,10 +104,11 @@ class ModelCard:
     sigma_calibration: Mapping[str, Any] = field(default_factory=dict)
     deepness: Mapping[str, Any] = field(default_factory=dict)
     sun_sector_deg: tuple[float, float] | None = None
+    told_gsd_m: tuple[float, float] | None = None
     varieties: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs", "sun_sector_deg"):
+        for key in ("bands", "gsd_range_m", "training_data", "limits", "inputs", "sun_sector_deg", "told_gsd_m"):
             value = getattr(self, key)
             if isinstance(value, list):  # JSON has no tuples
                 object.__setattr__(self, key, tuple(value))
@@ -219,6 +222,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "varieties": (
         lambda v: isinstance(v, Mapping) and all(map(_are_moments, v.values())),
         f"an object of pairs of {VARIETY_SIZE} numbers",
+    ),
+    "told_gsd_m": (
+        lambda v: v is None or (_is_range(v) and v[0] > 0),
+        "null, or two positive numbers, the smaller first",
     ),
     # Quarter turns bring any sun into a quadrant, but not into less.
     "sun_sector_deg": (

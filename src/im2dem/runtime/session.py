@@ -151,7 +151,7 @@ class OnnxModel:
                 f"the card of {self.card.name} says inputs {', '.join(self.card.inputs)}, the file takes "
                 f"{', '.join(sorted(takes))}; they do not belong together"
             )
-        self._turn, self._told = _turned(_within(condition, self.card.gsd_range_m), self.card.sun_sector_deg)
+        self._turn, self._told = _turned(_within(condition, self.card.told_gsd_m), self.card.sun_sector_deg)
         # Heights leave in metres, or in pixel sizes where nobody knows how large a pixel is.
         self._scale = np.float32(SLOPE_UNIT * (condition.gsd_m or 1.0))
 
@@ -258,11 +258,11 @@ class _Turn:
         return np.ascontiguousarray(np.rot90(turned, -self.quarters, axes=(-2, -1)) if self.quarters else turned)
 
 
-def _within(condition: Condition, gsd_range_m: tuple[float, float]) -> Condition:
+def _within(condition: Condition, told_gsd_m: tuple[float, float] | None) -> Condition:
     """What a net may be told: a pixel size far from those that it learned with puts it out more than a wrong one."""
-    if condition.gsd_m is None:
+    if condition.gsd_m is None or told_gsd_m is None:
         return condition
-    low, high = gsd_range_m
+    low, high = told_gsd_m
     return replace(condition, gsd_m=min(max(condition.gsd_m, low), high))
 
 

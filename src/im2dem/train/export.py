@@ -28,6 +28,8 @@ PARITY_TOLERANCE = 1e-4
 # share of its standard deviation, of log sigma as it is.
 HALF_TOLERANCE = 1e-2
 
+# Pixel sizes of the training pairs, rendered ones included.
+GSD_RANGE_M = (8.0, 240.0)
 IMAGENET = "first weights of the encoder: EfficientNet-Lite{size} on ImageNet (Apache-2.0)"
 
 LIMITS = (
@@ -178,7 +180,8 @@ def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, t
         licence=licence,
         height_kind="relative shape with amplitude guess",
         dem_kind="mixed DTM and DSM",
-        gsd_range_m=(8.0, 240.0),
+        gsd_range_m=GSD_RANGE_M,
+        told_gsd_m=GSD_RANGE_M,
         scaling={"percentiles": [1.0, 99.0]},
         min_px=64,
         sun_sector_deg=None if recipe.augment.sun_sector_deg == (0.0, 360.0) else recipe.augment.sun_sector_deg,
