@@ -28,6 +28,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "with a guide": ("network.guide=true",),
     "ridge lines too": ("network.ridges=true",),
     "pyramid: half size first": ("network.pyramid=true",),
+    "slopes summed up": ("network.integral=true",),
     "other cover on the relief": ("augment.recolour=0.4",),
     "half the width": ("network.widths=[12,24,48,80]",),
     "ImageNet encoder": ("network.encoder='lite0'", "network.widths=[24,32,48,64,96]"),

@@ -165,7 +165,8 @@ def _card(run: Run, is_guided: bool, name: str, licence: str, made: tuple[str, t
     sha256, sources, difference = made
     recipe, best = run.recipe, run.best
     if recipe.network.encoder != "plain":
-        sources = (*sources, IMAGENET.format(size=run.recipe.network.lite))
+        first = IMAGENET.format(size=run.recipe.network.lite)
+        sources = (*(line for line in sources if line != first), first)
     return ModelCard(
         name=name,
         version=__version__,
