@@ -26,8 +26,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window, from_bounds
 
 from im2dem.core.grid import Grid
-
-NODATA = -9999.0
+from im2dem.core.nodata import NODATA
 
 
 def common_window(image: rasterio.DatasetReader, dem: rasterio.DatasetReader) -> Window:

@@ -128,9 +128,9 @@ class Sampler:
         )
         table = _exposure(low, high, r.augment, rng)
         image, relief, valid = _resize(rgb, table, dem, turn, r.crop_px)
-        # only a recipe that asks for it draws this number, so that older runs resume as they began
         gsd_m = float(chips.gsd_m[i]) * span / r.crop_px
         is_lit = gsd_m < r.augment.recolour_below_m
+        # only a recipe that asks for it draws this number, so that older runs resume as they began
         if r.augment.recolour > 0 and rng.random() < r.augment.recolour and is_lit:
             image = recolour(image[None], relief[None], valid[None], rng)[0]
         image = _lens(image, r.augment, rng)

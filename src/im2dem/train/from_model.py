@@ -21,7 +21,7 @@ from im2dem.core.errors import UsageError
 from im2dem.runtime.card import find_model, load_card, verified_onnx
 
 from .batches import Batch
-from .reliefnet import INTEGRAL, ReliefNet
+from .reliefnet import ReliefNet
 
 # Which normalisation stands behind a convolution.
 _BEHIND = {"conv1": "bn1", "conv2": "bn2", "expand": "bn0", "depthwise.1": "bn1", "project": "bn2", "stem": "bn"}
@@ -55,28 +55,29 @@ def start_from_model(net: ReliefNet, name_or_path: Path, batches: Iterable[Batch
     card_path = find_model(name_or_path)
     stored = _initializers(verified_onnx(load_card(card_path), card_path))
     own = net.state_dict()
-    folded = {name: value for name, value in stored.items() if _CONVOLUTION.fullmatch(name)}
-    weights = dict(own)
-    for name, value in own.items():
-        if name in stored and stored[name].shape == value.shape:
-            weights[name] = stored[name].to(value)
-    for name, bias in folded.items():
+    weights = {name: stored[name] for name in own if name in stored}
+    weights |= {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    for name, bias in stored.items():
         found = _CONVOLUTION.fullmatch(name)
         norm = found["room"] + _BEHIND[found["name"]] if found else ""
         kernels = name.removesuffix("_bias")
-        if f"{norm}.bias" in own and kernels in own:
+        if f"{norm}.bias" in own and kernels in weights and len(weights[kernels]) == len(own[kernels]):
             enlarged = _norm(own[kernels]) / _norm(weights[kernels])
             weights[kernels] = weights[kernels] * enlarged[:, None, None, None]
-            weights |= {f"{norm}.bias": bias, f"{norm}.weight": 1 / enlarged}
             level = 1 - cast(nn.BatchNorm2d, net.get_submodule(norm)).eps
-            weights |= {f"{norm}.running_mean": torch.zeros_like(bias), f"{norm}.running_var": level + 0 * bias}
-    missing = [name for name, _ in net.named_parameters() if weights[name] is own[name] and name not in INTEGRAL]
-    if missing:
+            weights |= {
+                f"{norm}.weight": 1 / enlarged,
+                f"{norm}.bias": bias,
+                f"{norm}.running_mean": torch.zeros_like(bias),
+                f"{norm}.running_var": torch.full_like(bias, level),
+            }
+    try:
+        net.load_weights(weights)
+    except UsageError as error:
         raise UsageError(
-            f"{name_or_path} does not hold {missing[0]} as this recipe's net has it; start with the network of the "
-            "model's own recipe"
-        )
-    net.load_state_dict(weights)
+            f"{name_or_path} does not fit the net of this recipe; start with the network of the model's own recipe "
+            f"({error})"
+        ) from error
     _measure(net, batches)
 
 

@@ -251,7 +251,10 @@ def train(
         else Sampler(data.real, data.rendered, recipe)
     )
     if start is not None and not is_begun:
-        run.start_from_model(start, sampler) if is_model else run.start_from(start)
+        if is_model:
+            run.start_from_model(start, sampler)
+        else:
+            run.start_from(start)
     validator = Validator(data.held_out) if data.held_out and accelerator.is_main_process else None
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
     feed = make_feed(sampler, run.step, last, device, (accelerator.process_index, accelerator.num_processes))
