@@ -76,7 +76,7 @@ def test_wandering_water_goes_straight_down_on_average() -> None:
 def test_water_wanders_alike_and_in_silence_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba", reason="the extra [synth] is not installed; there is nothing to compare with")
     fast = drainage(rough(24), wander_seed=9).receiver
-    for name in ("_chance", "_wandering"):
+    for name in ("_chance", "_leaning", "_receivers"):
         monkeypatch.setattr(hydrology, name, getattr(hydrology, name).py_func)
     # Warnings are errors here.
     assert np.array_equal(drainage(rough(24), wander_seed=9).receiver, fast)

@@ -87,11 +87,8 @@ def drainage(dem: NDArray[np.floating[Any]], sea_m: float | None = None, wander_
     sea = -np.inf if sea_m is None else sea_m
     filled = _flood(z, sea, EPSILON_M)
     seed = np.uint64(0 if wander_seed is None else (wander_seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
-    if wander_seed is None:
-        receiver = _receivers(filled, sea)
-    else:
-        with np.errstate(over="ignore"):  # plain Python tells of products that are meant to wrap around
-            receiver = _wandering(filled, sea, seed)
+    with np.errstate(over="ignore"):  # plain Python tells of products that are meant to wrap around
+        receiver = _receivers(filled, sea, seed)
     return Drainage(filled, _order(receiver), receiver)
 
 
@@ -238,19 +235,54 @@ def _order(receiver: I32) -> I32:
 
 
 @compiled()
-def _receivers(z: F64, sea: float) -> I32:
+def _receivers(z: F64, sea: float, seed: Any) -> I32:
+    """Where each pixel drains to: itself at the edge and in the sea; with a seed other than 0 it wanders."""
     height, width = z.shape
     receiver = np.empty(height * width, np.int32)
     for r in range(height):
         for c in range(width):
-            best, to = 0.0, r * width + c
-            if not (r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea):
-                for k in range(8):
-                    slope = (z[r, c] - z[r + _ROWS[k], c + _COLS[k]]) / _STEPS[k]
-                    if slope > best:
-                        best, to = slope, (r + _ROWS[k]) * width + c + _COLS[k]
-            receiver[r * width + c] = to
+            at = r * width + c
+            if r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea:
+                receiver[at] = at
+            elif seed == np.uint64(0):
+                receiver[at] = _steepest(z, r, c)
+            else:
+                receiver[at] = _leaning(z, r, c, _chance(at, seed))
     return receiver
+
+
+@compiled()
+def _steepest(z: F64, r: int, c: int) -> int:
+    """The steepest of the eight neighbours."""
+    width = z.shape[1]
+    best, to = 0.0, r * width + c
+    for k in range(8):
+        slope = (z[r, c] - z[r + _ROWS[k], c + _COLS[k]]) / _STEPS[k]
+        if slope > best:
+            best, to = slope, (r + _ROWS[k]) * width + c + _COLS[k]
+    return to
+
+
+@compiled()
+def _leaning(z: F64, r: int, c: int, chance: float) -> int:
+    """Of the steepest facet the corner as often as the way down leans towards it, else the side."""
+    width = z.shape[1]
+    best, to = 0.0, r * width + c
+    for k in range(8):
+        side = (r + _SIDE_ROWS[k]) * width + c + _SIDE_COLS[k]
+        corner = (r + _CORNER_ROWS[k]) * width + c + _CORNER_COLS[k]
+        along = z[r, c] - z[r + _SIDE_ROWS[k], c + _SIDE_COLS[k]]
+        fall = z[r, c] - z[r + _CORNER_ROWS[k], c + _CORNER_COLS[k]]
+        across = fall - along
+        if along > 0.0 and 0.0 <= across <= along:
+            steep, way = along * along + across * across, corner if chance * along < across else side
+        elif fall > 0.0 and 0.5 * fall * fall > along * max(along, 0.0):
+            steep, way = 0.5 * fall * fall, corner
+        else:
+            steep, way = along * max(along, 0.0), side
+        if steep > best:
+            best, to = steep, way
+    return to
 
 
 @compiled()
@@ -260,34 +292,6 @@ def _chance(at: int, seed: Any) -> float:
     h = (h ^ (h >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
     h = h ^ (h >> np.uint64(29))
     return float((h >> np.uint64(11)) & np.uint64(0xFFFFF)) / 1048576.0
-
-
-@compiled()
-def _wandering(z: F64, sea: float, seed: Any) -> I32:
-    """Receivers by facets: the corner as often as the steepest way leans towards it, else the side."""
-    height, width = z.shape
-    receiver = np.empty(height * width, np.int32)
-    for r in range(height):
-        for c in range(width):
-            best, to = 0.0, r * width + c
-            if not (r == 0 or c == 0 or r == height - 1 or c == width - 1 or z[r, c] <= sea):
-                chance = _chance(r * width + c, seed)
-                for k in range(8):
-                    side = (r + _SIDE_ROWS[k]) * width + c + _SIDE_COLS[k]
-                    corner = (r + _CORNER_ROWS[k]) * width + c + _CORNER_COLS[k]
-                    along = z[r, c] - z[r + _SIDE_ROWS[k], c + _SIDE_COLS[k]]
-                    fall = z[r, c] - z[r + _CORNER_ROWS[k], c + _CORNER_COLS[k]]
-                    across = fall - along
-                    if along > 0.0 and 0.0 <= across <= along:
-                        steep, way = along * along + across * across, corner if chance * along < across else side
-                    elif fall > 0.0 and 0.5 * fall * fall > along * max(along, 0.0):
-                        steep, way = 0.5 * fall * fall, corner
-                    else:
-                        steep, way = along * max(along, 0.0), side
-                    if steep > best:
-                        best, to = steep, way
-            receiver[r * width + c] = to
-    return receiver
 
 
 @compiled()
