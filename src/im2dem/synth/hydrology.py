@@ -260,7 +260,7 @@ def _steepest(z: F64, r: int, c: int) -> int:
         slope = (z[r, c] - z[r + _ROWS[k], c + _COLS[k]]) / _STEPS[k]
         if slope > best:
             best, to = slope, (r + _ROWS[k]) * width + c + _COLS[k]
-    return to
+    return int(to)
 
 
 @compiled()
@@ -282,7 +282,7 @@ def _leaning(z: F64, r: int, c: int, chance: float) -> int:
             steep, way = along * max(along, 0.0), side
         if steep > best:
             best, to = steep, way
-    return to
+    return int(to)
 
 
 @compiled()
